@@ -1,0 +1,46 @@
+// Package program finds the programs of others that tests run against relayd:
+// netcat, socat, strace. On a developer's machine a test whose program is
+// missing is skipped, with the reason; in continuous integration, where CI=true
+// is set, it fails, so that no test is ever left out unseen. This is the only
+// place that skips a test.
+package program
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// debian maps a program to the Debian package that has it, where the names
+// differ.
+var debian = map[string]string{
+	"ip": "iproute2",
+	"nc": "netcat-openbsd",
+	"ps": "procps",
+	"ss": "iproute2",
+}
+
+// Need returns the path of the named program. If there is none, t ends here: it
+// fails when the environment has CI=true, and is skipped otherwise.
+func Need(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path
+	}
+	reason := fmt.Sprintf("needs the program %s (Debian package %s), installed by .ci/run: %v", name, pkg(name), err)
+	if os.Getenv("CI") == "true" {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
+	return ""
+}
+
+// pkg returns the Debian package of a program.
+func pkg(name string) string {
+	if p, ok := debian[name]; ok {
+		return p
+	}
+	return name
+}
