@@ -1,0 +1,77 @@
+package transform
+
+// A Chain has no text form of its own in a config: there it is a list of
+// stages, which MarshalText would take away. ParseChain and String serve the
+// command line and the log.
+
+import (
+	"io"
+	"strings"
+)
+
+// Chain is stages in the order in which the bytes meet them.
+type Chain []Stage
+
+// Open puts the chain on src. The caller reads r and, when it is done with
+// it, calls close; both on one goroutine.
+//
+// The empty chain returns src itself, so that the caller still sees its
+// concrete type, and whatever else that type can do (splice). With at least one
+// stage r is a [Readier] and nothing more; in particular it is no io.Closer,
+// which r of an empty chain may well be.
+//
+// close is never nil. It closes the stages from the source outwards, all of
+// them, whatever each of them returns or panics with, and returns the first
+// error. It does not close src. It may be called twice, and then returns the
+// same again.
+func (c Chain) Open(src io.Reader) (r io.Reader, close func() error) {
+	if len(c) == 0 {
+		return src, closeNothing
+	}
+	links := make(links, len(c))
+	for i := range links {
+		links[i].start(c[i], src)
+		src = &links[i]
+	}
+	return src, links.close
+}
+
+func closeNothing() error { return nil }
+
+type links []link
+
+func (ls links) close() (first error) {
+	for i := range ls {
+		if err := ls[i].close(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// Inverse returns the chain that undoes c: the inverses of its stages, last
+// one first. It fails if one of the stages has none.
+func (c Chain) Inverse() (Chain, error) {
+	inverse := make(Chain, len(c))
+	for i, s := range c {
+		undo, err := s.Inverse()
+		if err != nil {
+			return nil, err
+		}
+		inverse[len(c)-1-i] = undo
+	}
+	return inverse, nil
+}
+
+// String returns the stages' texts with commas between them, as [ParseChain]
+// reads them. The empty chain is the empty string.
+func (c Chain) String() string {
+	var b strings.Builder
+	for i, s := range c {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(s.text)
+	}
+	return b.String()
+}

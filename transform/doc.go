@@ -1,0 +1,59 @@
+// Package transform holds the stages of a byte stream: compress, decompress,
+// and whatever else changes bytes on their way through a relay.
+//
+// # The model
+//
+// A stage is pull: it is given a source to read from, and is itself read from.
+// A chain is stages in the order in which the bytes meet them, which makes it a
+// nest of readers. Nothing moves unless somebody reads at its end:
+//
+//	                a Read travels this way
+//	 ◄─────────────────────────────────────────────────────
+//	src ──────► gunzip ──────► … ──────► gzip ──────► pump
+//	 ─────────────────────────────────────────────────────►
+//	                bytes travel this way
+//
+// So a chain has no goroutine of its own, needs no queue between its stages,
+// and stalls its source by not being read. A panic in a stage is turned into
+// that stage's error; the goroutine that reads goes on.
+//
+// # What a stage promises
+//
+// Interactive traffic is never held back. A stage that gathers bytes (a
+// compressor) hands out what it has as soon as its source has nothing more at
+// hand. It asks the source with [Readier]; a source that is no Readier is
+// taken to have nothing more at hand, ever. So one byte in is that byte out,
+// before the next byte is read.
+//
+// Ready is a promise in one direction: true means that a Read does not wait,
+// false means that it may. A decompressor cannot know what the bytes that it
+// holds will turn into, and says true for decoded bytes only. Nor can it hand
+// out what a sender has not flushed: gunzip wants sync flushes, as gzip makes
+// them.
+//
+// An end is an end, and an error is never one. When the source ends, the rest
+// of the output comes out and then io.EOF. When the source fails, what was read
+// before the failure comes out, and then the source's own error, unchanged: the
+// same value. A stream that stops before its end (a gzip stream without its
+// trailer) is an [*Error] around [io.ErrUnexpectedEOF]. After io.EOF or an
+// error, every further Read returns the same again.
+//
+// Memory is bounded, also against hostile input: [Stages] says by how much.
+// Output is made when it is asked for, so a small input that unpacks to
+// gigabytes costs time to whoever reads it, and no memory.
+//
+// # Who calls, who closes
+//
+// Read, Ready and Close of a chain belong to one goroutine. Nobody
+// closes a chain to wake it: its source is made to fail first (a socket half
+// is dropped or interrupted), so that the Read in flight returns, and then the
+// same goroutine closes the chain. Close never closes the source, may be
+// called at any moment between two Reads, and twice.
+//
+// # Writing a stage down
+//
+// A stage is written as a name, or as a name and options: gzip, gzip:level=9.
+// [ParseStage] reads that form, [Stage.String] writes it back in one canonical
+// spelling, [Stages] lists what there is. [NewStage] makes a stage that is not
+// in the list out of a function.
+package transform

@@ -1,0 +1,9 @@
+package transform_test
+
+import (
+	"testing"
+
+	"relayd/tests/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }

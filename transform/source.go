@@ -1,0 +1,75 @@
+package transform
+
+// A source is what a stage reads from: the reader before it, with the loose
+// ends of io.Reader tied up, and with a memory of how it ended.
+
+import (
+	"errors"
+	"io"
+)
+
+// Readier is implemented by readers that know whether bytes are at hand.
+type Readier interface {
+	// Ready reports whether a Read now would return without waiting, be it
+	// with bytes, with io.EOF or with an error. False means "it may wait".
+	Ready() bool
+}
+
+// maxEmptyReads is how many reads of nothing in a row make io.ErrNoProgress.
+const maxEmptyReads = 100
+
+var errSourceCount = errors.New("source returned an invalid count from Read")
+
+type source struct {
+	r     io.Reader
+	ready Readier // r, if it is one
+
+	n    int64 // bytes read so far
+	next error // came together with bytes, is due at the next Read
+	err  error // how the source ended, once a Read has said so
+}
+
+func (s *source) reset(r io.Reader) {
+	ready, _ := r.(Readier)
+	*s = source{r: r, ready: ready}
+}
+
+// Read returns bytes or an error, never both and, for a p with room, never
+// neither. So a source that failed has failed when err is set, and a stage
+// cannot lose the bytes that came along with an error.
+func (s *source) Read(p []byte) (int, error) {
+	if s.err == nil {
+		s.err, s.next = s.next, nil
+	}
+	if s.err != nil {
+		return 0, s.err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for range maxEmptyReads {
+		n, err := s.r.Read(p)
+		if n < 0 || n > len(p) {
+			n, err = 0, errSourceCount
+		}
+		s.n += int64(n)
+		if n > 0 {
+			s.next = err
+			return n, nil
+		}
+		if err != nil {
+			s.err = err
+			return 0, err
+		}
+	}
+	s.err = io.ErrNoProgress
+	return 0, s.err
+}
+
+// Ready makes a source a Readier, whatever r is.
+func (s *source) Ready() bool {
+	return s.err != nil || s.next != nil || s.ready != nil && s.ready.Ready()
+}
+
+// failed reports whether a Read has returned an error other than the end.
+func (s *source) failed() bool { return s.err != nil && s.err != io.EOF }

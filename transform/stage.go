@@ -1,0 +1,82 @@
+package transform
+
+// A Stage is a description: it can be printed, compared by its text, kept in a
+// config and opened any number of times.
+
+import (
+	"errors"
+	"io"
+)
+
+// Stage is one transformer of a byte stream, with its options. It is made by
+// [ParseStage] or [NewStage]; the zero Stage cannot be opened. A Stage does not
+// change, and may be opened by any number of goroutines.
+type Stage struct {
+	name string
+	text string
+	def  *definition // nil if it is from NewStage
+	open opener
+}
+
+// NewStage returns a stage that is not in the list: open puts it on src. It
+// runs in a chain as the listed ones do, but its text cannot be parsed, and it
+// has no inverse.
+//
+// The io.ReadCloser may be simple. It is not read again after it has returned
+// an error, its Close is called once, and its errors need not name it. It
+// should implement [Readier], and must not keep bytes back when src, which
+// always is a Readier, is not Ready. It returns the errors of src or its own;
+// it must not close src.
+//
+// NewStage panics if the name is empty or open is nil.
+func NewStage(name string, open func(src io.Reader) io.ReadCloser) Stage {
+	if name == "" || open == nil {
+		panic("transform: NewStage without a name or a function")
+	}
+	return Stage{
+		name: name,
+		text: name,
+		open: func(src *source) io.ReadCloser { return open(src) },
+	}
+}
+
+// String returns the stage as it would be written, in its canonical form:
+// options in the order in which they are documented, and without those that
+// have their default value. Stages with the same text do the same.
+func (s Stage) String() string { return s.text }
+
+// MarshalText returns the text of String.
+func (s Stage) MarshalText() ([]byte, error) { return []byte(s.text), nil }
+
+// UnmarshalText is [ParseStage].
+func (s *Stage) UnmarshalText(text []byte) error {
+	parsed, err := ParseStage(string(text))
+	if err != nil {
+		return err
+	}
+	*s = parsed
+	return nil
+}
+
+// Inverse returns the stage that undoes s, with its default options.
+// A stage that cannot be undone makes it fail with an [*Error].
+func (s Stage) Inverse() (Stage, error) {
+	if s.def == nil || s.def.Inverse == "" {
+		return Stage{}, &Error{s.name, "invert", errors.New("no stage undoes this one")}
+	}
+	return ParseStage(s.def.Inverse)
+}
+
+// Open puts the stage on src. What it returns reads as the package comment
+// promises, is a [Readier], and leaves src open when it is closed. A stage that
+// cannot start says so in its first Read.
+func (s Stage) Open(src io.Reader) io.ReadCloser {
+	o := new(opened)
+	o.start(s, src)
+	return o
+}
+
+// opened is a link that stands alone, and so is closed alone.
+type opened struct{ link }
+
+func (o *opened) Close() error { return o.close() }

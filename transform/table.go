@@ -1,0 +1,85 @@
+package transform
+
+// The table of stages. A new stage is one file with its definition, and one
+// line here.
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+var table = []*definition{
+	&gzipDefinition,
+	&gunzipDefinition,
+}
+
+// Info describes a stage to its users.
+type Info struct {
+	Name    string
+	Summary string   // one line
+	Options []Option // in the order of the canonical form
+	Inverse string   // the name of the stage that undoes it, or empty
+	Memory  string   // what an open one holds at most
+	Example string   // a stage as it may be written
+}
+
+// Option describes one option of a stage.
+type Option struct {
+	Name    string
+	Default string // in canonical form
+	Values  string // which values there are, in words
+	Doc     string // one line
+
+	// canon returns the canonical form of a value. Its error
+	// says what a good one is.
+	canon func(value string) (string, error)
+}
+
+// A definition is all there is to know about a stage.
+type definition struct {
+	Info
+
+	// build returns what opens the stage with the given option values, one for each
+	// of Options, all canonical.
+	build func(values []string) opener
+}
+
+// Stages lists the stages that [ParseStage] knows, in the order of their
+// documentation.
+func Stages() []Info {
+	infos := make([]Info, len(table))
+	for i, def := range table {
+		infos[i] = def.Info
+		infos[i].Options = slices.Clone(def.Options)
+	}
+	return infos
+}
+
+func lookup(name string) *definition {
+	for _, def := range table {
+		if def.Name == name {
+			return def
+		}
+	}
+	return nil
+}
+
+func stageNames() []string {
+	names := make([]string, len(table))
+	for i, def := range table {
+		names[i] = def.Name
+	}
+	return names
+}
+
+// intRange is the canon of an option that is a number from low to high.
+func intRange(low, high int) func(string) (string, error) {
+	return func(value string) (string, error) {
+		n, err := strconv.Atoi(value)
+		if err != nil || n < low || n > high {
+			return "", fmt.Errorf("want a number from %d to %d", low, high)
+		}
+		return strconv.Itoa(n), nil
+	}
+}
