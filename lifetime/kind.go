@@ -29,11 +29,12 @@ type Hooks[T any] struct {
 	// Owed reports whether Drain has anything to do; nil means always. It is
 	// called once, on the goroutine of whoever dropped last.
 	Owed func(t *T) bool
-	// Drain finishes what t owes to its peer, after the last holder is gone. It
-	// runs on a goroutine of the resource's own. ctx ends at the deadline, or
+	// Drain finishes what t owes to its peer, after the last holder is gone and
+	// the last operation has left. It runs on a goroutine of the resource's own. ctx ends at the deadline, or
 	// when a shutdown or a trap cuts the drain: context.Cause says which. An
-	// error makes the resource's end [Failed].
-	Drain func(ctx context.Context, t *T) error
+	// error makes the resource's end [Failed]. (The order of the parameters
+	// lets a method expression be the hook.)
+	Drain func(t *T, ctx context.Context) error
 	// DrainTimeout bounds Drain. Zero means 2s, negative no bound.
 	DrainTimeout time.Duration
 
@@ -87,7 +88,7 @@ func NewKind[T any](h Hooks[T]) Kind[T] {
 		e.owed = func(n *Node) bool { return h.Owed(outer(n)) }
 	}
 	if h.Drain != nil {
-		e.drain = func(ctx context.Context, n *Node) error { return h.Drain(ctx, outer(n)) }
+		e.drain = func(ctx context.Context, n *Node) error { return h.Drain(outer(n), ctx) }
 	}
 	if h.Release != nil {
 		e.release = func(n *Node) { h.Release(outer(n)) }

@@ -58,12 +58,15 @@ func (n *Node) drain(k *erased) {
 		defer stop()
 	}
 	n.lock()
-	if n.load().state() == Draining {
+	forced := n.load().state() != Draining
+	if !forced {
 		n.attend().cut = cut
-	} else {
-		cut(n.errorFor(n.meta.load().end(), nil)) // forced before it began
 	}
 	n.unlock()
+	if forced { // before it began
+		cut(n.Err())
+	}
+	n.wait(nil, noOps) // they were interrupted
 	if err := k.drain(ctx, n); err != nil {
 		n.lock()
 		n.recordEnd(Failed, err)

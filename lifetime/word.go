@@ -74,7 +74,6 @@ const (
 
 func (w word) state() State      { return State(w & stateMask) }
 func (w word) children() int     { return int(w / oneChild & countMask) }
-func (w word) owed() int         { return int(w / oneOwed & countMask) }
 func (w word) ops() int          { return int(w / oneOp) }
 func (w word) owned() bool       { return w&owner != 0 }
 func (w word) with(s State) word { return w&^stateMask | word(s) }

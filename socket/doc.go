@@ -1,0 +1,30 @@
+// Package socket gives stream sockets the lifetimes of package lifetime.
+//
+// A [Socket] is a parent resource: it owns the connection. Its [ReadHalf] and
+// its [WriteHalf] are its children, handed out once each, and whoever has one
+// needs nothing else: the socket may be dropped at once, in any order, and the
+// connection stays open for as long as a half of it lives.
+//
+//	         Listener.Accept / Dial
+//	                  │
+//	               Socket ─── owns the connection
+//	              ╱      ╲
+//	Receive: ReadHalf   WriteHalf :Send
+//
+// Dropping the write half sends FIN after what was written; the read half goes
+// on. When the last of the three is dropped and the peer has not finished, the
+// socket drains: what the peer still sends is read and thrown away until its
+// FIN or a deadline, because closing with unread bytes would reset the
+// connection and destroy what the peer was still to get. A shutdown, of the
+// socket or of anything above it, wakes every operation and resets the
+// connection.
+//
+// A read returns io.EOF when the peer has finished, and for no other reason.
+// Errors of this package are [*Error]; those that mean "closed on our side"
+// satisfy errors.Is(err, net.ErrClosed).
+//
+// One address grammar serves listening and dialling; see [Address]. Sockets of
+// the kinds echo and discard are made of memory, and behave like the others.
+// This package is the only one here that makes system calls on file
+// descriptors, and no descriptor leaves it.
+package socket

@@ -1,0 +1,135 @@
+package socket
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"relayd/lifetime"
+)
+
+// Draining is what stands between the last drop and the close. Closing a
+// descriptor with unread bytes resets the connection and destroys what the peer
+// has not read yet (RFC 2525, 2.17), so the socket sends FIN, throws away what
+// the peer still sends, and closes after the peer's FIN.
+const (
+	// linger is how long a socket drains without progress, which is a fall of
+	// the send queue. What the peer sends is not progress: it may go on for
+	// ever.
+	linger = 2 * time.Second
+	// maxLinger caps a drain that makes progress.
+	maxLinger = 15 * time.Minute
+	// lingerTick is how often progress is looked for.
+	lingerTick = 100 * time.Millisecond
+
+	// discardLive and discardDraining are how many bytes are thrown away for a
+	// read half that was dropped, while the write half lives and after it: a
+	// peer that sends more is reset.
+	discardLive     = 64 << 20
+	discardDraining = 16 << 20
+)
+
+// A TruncatedError is the end of a socket whose peer did not take all that was
+// written, within the time that a drain has.
+type TruncatedError struct {
+	Unsent int // bytes that were written and not acknowledged
+}
+
+// Error says how much was lost.
+func (e *TruncatedError) Error() string {
+	return fmt.Sprintf("truncated: the peer left %d bytes unacknowledged", e.Unsent)
+}
+
+// owed reports whether closing now could cost the peer bytes that we accepted.
+func (s *Socket) owed() bool {
+	return s.fatal.get() == nil && s.t.drains() && !(s.fin.Load() && s.r.sawEOF.Load())
+}
+
+// drain finishes the connection after the last drop.
+func (s *Socket) drain(ctx context.Context) error {
+	s.finish() // if the write half was never taken
+	discarded := make(chan struct{})
+	go s.discardRest(discarded)
+	defer s.endDiscarding(discarded)
+
+	_, before := s.t.queues()
+	tick := time.NewTicker(lingerTick)
+	defer tick.Stop()
+	began := time.Now()
+	for progress := began; ; {
+		select {
+		case <-discarded:
+			return s.fatal.get()
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			_, unsent := s.t.queues()
+			if unsent < before {
+				before, progress = unsent, now
+			}
+			if now.Sub(progress) < linger && now.Sub(began) < maxLinger {
+				continue
+			}
+			if unsent == 0 {
+				// The peer has everything: not waiting for its FIN harms nobody.
+				s.t.disconnect()
+				return nil
+			}
+			return s.fail(&TruncatedError{unsent})
+		}
+	}
+}
+
+// endDiscarding ends the discarding and waits for it.
+func (s *Socket) endDiscarding(discarded <-chan struct{}) {
+	s.stopDiscarding()
+	<-discarded
+}
+
+// stopDiscarding wakes whoever discards, or is about to.
+func (s *Socket) stopDiscarding() {
+	s.noDiscard.Store(true)
+	s.t.interruptRead()
+}
+
+// discardRest throws away what arrives until the peer's FIN or an error, or
+// waits for the read half that does so already.
+func (s *Socket) discardRest(done chan<- struct{}) {
+	defer close(done)
+	if s.r.taken.Load() {
+		<-s.r.node.Done()
+	}
+	if !s.r.sawEOF.Load() && s.fatal.get() == nil {
+		s.discard()
+	}
+}
+
+// discard throws away what arrives, until the peer's FIN, an error, an
+// interrupt, or more than anybody should send to a reader that is gone. The
+// half's operations have left.
+func (s *Socket) discard() {
+	s.t.resumeRead()
+	for !s.noDiscard.Load() {
+		b, n, err := s.r.lazy.read(s.t)
+		if b != nil {
+			buffers.put(b)
+		}
+		if err == io.EOF && !s.r.reset() {
+			s.r.sawEOF.Store(true)
+		} else if err != nil && !s.noDiscard.Load() {
+			s.fail(reason(err))
+		}
+		if err != nil {
+			return
+		}
+		limit := int64(discardLive)
+		if s.node.State() != lifetime.Live {
+			limit = discardDraining
+		}
+		if s.r.discarded.Add(int64(n)) > limit {
+			s.abort(errDiscardLimit)
+			return
+		}
+	}
+}

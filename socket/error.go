@@ -1,0 +1,74 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// An Error is an operation on a socket or a listener that failed.
+type Error struct {
+	Op     string // "listen", "accept", "dial", "read", "write"
+	Local  string // our address, or "" where there is none
+	Remote string // the peer's, or the one dialled
+	Err    error  // why: a syscall.Errno, or an error of package lifetime
+}
+
+// Error says what failed, between which addresses, and why.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	switch {
+	case e.Local != "" && e.Remote != "":
+		b.WriteString(" " + e.Local + "->" + e.Remote)
+	case e.Local+e.Remote != "":
+		b.WriteString(" " + e.Local + e.Remote)
+	}
+	b.WriteString(": " + e.Err.Error())
+	return b.String()
+}
+
+// Unwrap returns the reason.
+func (e *Error) Unwrap() error { return e.Err }
+
+// IsReset reports whether err says that the peer, or something on the way to
+// it, has ended the connection with anything but a FIN.
+func IsReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, syscall.ETIMEDOUT)
+}
+
+// IsExhausted reports whether err says that the process or the machine has run
+// out of descriptors or memory: waiting may help.
+func IsExhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
+		errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+}
+
+// IsTimeout reports whether err says that time was up: that of a context, of a
+// deadline, or of the system. A dial whose context has a deadline meets the
+// first or the second, whichever fires first.
+func IsTimeout(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) ||
+		errors.Is(err, syscall.ETIMEDOUT)
+}
+
+// IsNoPorts reports whether err says that no local port is left to dial from.
+func IsNoPorts(err error) bool { return errors.Is(err, syscall.EADDRNOTAVAIL) }
+
+// reason takes the wrapping that package net adds off an error: this package
+// adds addresses once, in its own words.
+func reason(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	var sys *os.SyscallError
+	if errors.As(err, &sys) {
+		err = sys.Err
+	}
+	return err
+}

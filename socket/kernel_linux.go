@@ -1,0 +1,37 @@
+package socket
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// queues returns the lengths of fd's queues: see tcp(7) and unix(7), SIOCINQ
+// and SIOCOUTQ.
+func queues(fd int) (unread, unsent int) {
+	unread, _ = unix.IoctlGetInt(fd, unix.SIOCINQ)
+	unsent, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	return unread, unsent
+}
+
+// disconnectTCP resets a connection and frees the kernel's state of it at once,
+// whoever else has a copy of the descriptor: connect(2) with AF_UNSPEC.
+func disconnectTCP(fd int) syscall.Errno {
+	unspec := unix.RawSockaddr{Family: unix.AF_UNSPEC}
+	_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&unspec)), unsafe.Sizeof(unspec))
+	return errno
+}
+
+// tcpClose is TCP_CLOSE of the kernel's include/net/tcp_states.h.
+const tcpClose = 7
+
+// closedTCP reports whether the connection of fd is in the state CLOSE.
+func closedTCP(fd int) bool {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	return err == nil && info.State == tcpClose
+}
+
+// maxUnixPath is how long a Unix socket's path may be: sun_path, less its final
+// zero byte.
+const maxUnixPath = 107

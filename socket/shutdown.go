@@ -1,0 +1,114 @@
+package socket
+
+import (
+	"context"
+	"time"
+
+	"relayd/lifetime"
+)
+
+// A KernelState is what a shutdown found out about the system's side of a
+// connection, after it had closed ours.
+type KernelState string
+
+// The kernel states of a [Report].
+const (
+	Gone       KernelState = "gone"       // found before, not found after: proven
+	TimeWait   KernelState = "time-wait"  // the system keeps the ports for late packets
+	FinWait2   KernelState = "fin-wait-2" // our FIN is acknowledged, the peer's has not come
+	Orphan     KernelState = "orphan"     // bytes are still being sent
+	Shared     KernelState = "shared"     // a copy of the descriptor lives elsewhere
+	Unverified KernelState = "unverified" // nobody could tell: see Why
+	NoKernel   KernelState = "none"       // the socket is made of memory
+)
+
+// A Report is the proof of a shutdown.
+type Report struct {
+	lifetime.Report
+	Kernel KernelState
+	Why    string // why the kernel state is unverified
+	Unread int    // bytes that had arrived and were not read
+	Unsent int    // bytes that were written and not acknowledged: lost
+}
+
+// Shutdown ends the socket and its halves at once, under every policy and in
+// every state, the drain included: operations are woken with
+// [lifetime.ErrShutdown] and the cause, the connection is reset through every
+// copy of its descriptor, and the descriptor is closed. Then the system is asked
+// whether the connection is gone. Any number of callers, at any time, get the
+// same lifetime.Report; see [lifetime.Node.Shutdown] for a ctx that ends first.
+//
+// The proof is "found, then not found": a connection that the system could not
+// show before cannot be proven gone after. On Linux it is asked by sock_diag(7),
+// with the socket's cookie, so that a successor at the same addresses is never
+// mistaken for it. Unix sockets have no reset: the peer sees an end.
+func (s *Socket) Shutdown(ctx context.Context, cause error) (Report, error) {
+	before := s.identify()
+	s.node.BeginShutdown(cause)
+	// A holder that sits inside an operation keeps the descriptor; the
+	// connection ends all the same.
+	s.t.disconnect()
+	r, err := s.node.Shutdown(ctx, cause)
+	s.prove.Lock()
+	defer s.prove.Unlock()
+	if s.proof.Kernel == "" || s.proof.State != lifetime.Released {
+		s.proof = Report{Unread: before.unread, Unsent: before.unsent}
+		s.proof.Kernel, s.proof.Why = before.after()
+	}
+	s.proof.Report = r
+	return s.proof, err
+}
+
+// An identity is what the kernel can be asked for a connection by, taken while
+// the descriptor is still open.
+type identity struct {
+	key            kernelKey
+	found          bool
+	why            string // why not
+	kernel         bool
+	unread, unsent int
+}
+
+// identify looks the connection up before it is closed.
+func (s *Socket) identify() (id identity) {
+	t, ok := s.t.(*kernelTransport)
+	if !ok {
+		return id
+	}
+	id.kernel, id.why = true, "the descriptor was closed before"
+	t.raw.Control(id.take)
+	if id.why == "" {
+		id.found, id.why = id.key.lookup()
+	}
+	return id
+}
+
+// take is called with the descriptor open.
+func (id *identity) take(fd uintptr) {
+	id.unread, id.unsent = queues(int(fd))
+	id.key, id.why = keyOf(int(fd))
+}
+
+// A copy of a descriptor may take a moment to be reaped, and so may a
+// connection that a release on another processor is just taking down.
+const (
+	goneTries = 20
+	gonePause = 5 * time.Millisecond
+)
+
+// after looks the connection up again.
+func (id *identity) after() (KernelState, string) {
+	switch {
+	case !id.kernel:
+		return NoKernel, ""
+	case !id.found:
+		return Unverified, id.why
+	}
+	state, why := Unverified, ""
+	for try := 0; ; try++ {
+		if state, why = id.key.state(); state == Gone || state == Unverified || try == goneTries {
+			return state, why
+		}
+		time.Sleep(gonePause)
+	}
+}

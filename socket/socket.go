@@ -1,0 +1,153 @@
+package socket
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"relayd/lifetime"
+)
+
+// A Socket owns one connection. It is made by [Incoming.Open] or [Dial].
+type Socket struct {
+	node  lifetime.Node
+	t     transport
+	r     ReadHalf
+	w     WriteHalf
+	fatal errorOnce   // sticky: what ended the connection, other than a FIN
+	fin   atomic.Bool // our FIN is out
+	// noDiscard ends the discarding of what the peer still sends.
+	noDiscard atomic.Bool
+
+	prove sync.Mutex
+	proof Report // of a shutdown
+}
+
+// At says where in the tree a new socket stands. The zero At makes a root with
+// the refcount policy.
+type At struct {
+	Parent *lifetime.Node  // nil for a root
+	Place  Place           // the zero Place is "socket"
+	Policy lifetime.Policy // of the socket and of its halves
+	In     *Socket         // where to build it; nil allocates
+}
+
+// A Place is the name that a socket goes by below its parent.
+type Place struct{ kind *lifetime.Kind[Socket] }
+
+// NewPlace returns a place, for use at package level.
+func NewPlace(name string) Place {
+	k := socketKind.Named(name)
+	return Place{&k}
+}
+
+var socketKind = lifetime.NewKind(lifetime.Hooks[Socket]{
+	Name:         "socket",
+	Owed:         (*Socket).owed,
+	Drain:        (*Socket).drain,
+	DrainTimeout: -1, // it watches progress
+	Release:      (*Socket).release,
+})
+
+// open puts a connection into the tree. Whatever fails, t is taken care of.
+func open(t transport, at At) (*Socket, error) {
+	s := at.In
+	if s == nil {
+		s = new(Socket)
+	}
+	kind := &socketKind
+	if at.Place.kind != nil {
+		kind = at.Place.kind
+	}
+	s.t, s.r.s, s.w.s = t, s, s
+	if err := kind.Init(s, at.Parent, at.Policy); err != nil {
+		t.disconnect()
+		t.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Receive hands out the read half, once: then it returns
+// [lifetime.ErrTaken]. On a socket that was dropped it returns
+// [lifetime.ErrDropped].
+func (s *Socket) Receive() (*ReadHalf, error) {
+	if err := readKind.Init(&s.r, &s.node, s.node.Policy()); err != nil {
+		return nil, s.error("receive", err)
+	}
+	s.r.taken.Store(true)
+	return &s.r, nil
+}
+
+// Send hands out the write half, once, as Receive does the read half.
+func (s *Socket) Send() (*WriteHalf, error) {
+	if err := writeKind.Init(&s.w, &s.node, s.node.Policy()); err != nil {
+		return nil, s.error("send", err)
+	}
+	return &s.w, nil
+}
+
+// Resource returns the socket's place in the tree: its name, its state, its
+// holders, and Done, which is closed after the connection is.
+func (s *Socket) Resource() *lifetime.Node { return &s.node }
+
+// Drop gives the socket up; what becomes of halves that live is the policy's
+// word, see [lifetime.Node.Drop]. It sends nothing: the write half's drop does.
+// A socket whose write half was never taken sends FIN when it drains.
+func (s *Socket) Drop(ctx context.Context) (lifetime.Left, error) { return s.node.Drop(ctx) }
+
+// LocalAddr returns our address, "" where the kind has none.
+func (s *Socket) LocalAddr() string { return s.t.LocalAddr().String() }
+
+// RemoteAddr returns the peer's address, "" where the kind has none.
+func (s *Socket) RemoteAddr() string { return s.t.RemoteAddr().String() }
+
+// error adds the operation and the addresses.
+func (s *Socket) error(op string, err error) error {
+	return &Error{Op: op, Local: s.LocalAddr(), Remote: s.RemoteAddr(), Err: err}
+}
+
+// fail records what ended the connection. The first error counts, and it is
+// stored before any operation returns it: the kernel reports a reset once, to
+// whichever half meets it first, and the other must not take its silence for
+// an end.
+func (s *Socket) fail(err error) error {
+	s.fatal.set(err)
+	err = s.fatal.get()
+	s.node.Ended(lifetime.Failed, err)
+	return err
+}
+
+// abort ends the connection with a reset: the stream that we sent lacks its
+// tail, or what the peer still sends is refused.
+func (s *Socket) abort(why error) {
+	s.fail(why)
+	s.t.disconnect()
+}
+
+// finish sends FIN, unless the connection ended otherwise.
+func (s *Socket) finish() {
+	if s.fatal.get() == nil && !s.fin.Swap(true) {
+		s.t.CloseWrite()
+	}
+}
+
+// release closes the connection: with a reset, if it was forced.
+func (s *Socket) release() {
+	if s.node.State() != lifetime.Draining || s.fatal.get() != nil {
+		s.t.disconnect()
+	}
+	s.t.Close()
+}
+
+// An errorOnce keeps the first error.
+type errorOnce struct{ v atomic.Pointer[error] }
+
+func (o *errorOnce) set(err error) { o.v.CompareAndSwap(nil, &err) }
+
+func (o *errorOnce) get() error {
+	if p := o.v.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
