@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+const rootLong = `Relayd relays TCP streams. It accepts connections, connects each to an upstream,
+and moves bytes both ways, each direction to its own end.
+
+Without arguments it listens on 127.0.0.1:7000 and echoes.`
+
+const rootExample = `  relayd                                       # an echo server to try it with
+  relayd -l :8080 -t 10.0.0.5:80               # relay a port
+  relayd -l /run/db.sock -t db.internal:5432   # a Unix socket in front
+  relayd -l :7001 -t far:7002 --up gzip --down gunzip    # the near end of a
+  relayd -l :7002 -t db:5432 --up gunzip --down gzip     # tunnel, and the far`
+
+// newRootCommand returns the whole command line.
+func newRootCommand() *cobra.Command {
+	root := newRunCommand("relayd", "Relay TCP streams")
+	root.Long = rootLong
+	root.Example = rootExample
+	root.SilenceErrors = true
+	root.SilenceUsage = true
+	root.AddCommand(newRunCommand("run", "Relay (what relayd does without a command)"), newVersionCommand())
+	return root
+}
+
+func newRunCommand(use, short string) *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:                   use + " [flags]",
+		Short:                 short,
+		DisableFlagsInUseLine: true,
+	}
+	if use != "relayd" {
+		c.Args = cobra.NoArgs
+		c.Example = rootExample
+	}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := fromEnvironment(c.Flags(), os.LookupEnv); err != nil {
+			return err
+		}
+		return run(&f, c.OutOrStdout(), c.ErrOrStderr())
+	}
+	f.add(c.Flags())
+	c.Flags().SortFlags = false
+	return c
+}
+
+func newVersionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			_, err := fmt.Fprintln(c.OutOrStdout(), version())
+			return err
+		},
+	}
+}
+
+// version describes this build: the release or revision, and what it was made
+// with and for.
+func version() string {
+	v := "devel"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		v = info.Main.Version
+	}
+	return fmt.Sprintf("relayd %s %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}

@@ -1,0 +1,33 @@
+// Relayd relays TCP streams.
+//
+// Usage:
+//
+//	relayd [run] [-l ADDRESS]… [-t ADDRESS] [--up STAGE]… [--down STAGE]… [flags]
+//	relayd version
+//	relayd completion SHELL
+//
+// It accepts connections at the -l addresses (127.0.0.1:7000), connects each to
+// the -t address (echo:), and moves bytes both ways: up, from client to
+// upstream, through the --up stages, and down through the --down stages. Each
+// direction ends by itself, with FIN for FIN.
+//
+// A flag that is not given is taken from the environment: --log-level from
+// RELAYD_LOG_LEVEL, and so on.
+//
+// # Signals
+//
+// The first TERM or INT stops accepting, waits for the live conns for up to
+// --drain-timeout, and then cuts them. A second one cuts them at once.
+//
+// # Output
+//
+// Standard output gets what relayd listens on and a line to try it with;
+// standard error gets the log, a line for each conn at its end.
+//
+// # Exit codes
+//
+//	0  clean
+//	1  failure: an address that is in use, a file that cannot be written
+//	2  usage: an unknown flag, an address or a stage that does not parse
+//	3  conns were cut when the drain's time was up, or by a second signal
+package main

@@ -1,0 +1,74 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"relayd/lifetime"
+)
+
+// errDrained is the cause of the shutdown that ends a drain.
+var errDrained = errors.New("drain time is up")
+
+// patience bounds how long a forced end may take: everything was woken, so
+// whatever is not gone by then is stuck in a stage of its own.
+const patience = 5 * time.Second
+
+// A DrainResult says how a drain ended.
+type DrainResult struct {
+	Cut  int // conns that were ended by force
+	Left []lifetime.Info
+}
+
+// Drain ends the server:
+//
+//  1. stop accepting; what the listeners' backlogs hold is accepted first
+//  2. close the listeners
+//  3. wait for the live conns, each to its own end
+//  4. when ctx ends, shut down those that are left
+//  5. report how many were cut
+//
+// It returns an error only if something could not be ended by force; Left then
+// names it.
+func (s *Server) Drain(ctx context.Context) (DrainResult, error) {
+	s.stopAccepting()
+	if _, err := s.node.Drop(ctx); err == nil {
+		return DrainResult{}, nil
+	}
+	cut := s.Conns()
+	force, stop := context.WithTimeout(context.Background(), patience)
+	defer stop()
+	r, err := s.node.Shutdown(force, errDrained)
+	if err != nil {
+		return DrainResult{Cut: cut, Left: r.Holders}, err
+	}
+	return DrainResult{Cut: cut}, nil
+}
+
+// stopAccepting is steps 1 and 2.
+func (s *Server) stopAccepting() {
+	s.stopOnce.Do(s.stop)
+	s.accepting.Wait()
+	for _, l := range s.listeners {
+		l.Resource().BeginDrop()
+	}
+}
+
+func (s *Server) stop() {
+	close(s.stopping)
+	for _, l := range s.listeners {
+		l.Stop()
+	}
+}
+
+// Conns returns how many conns are live.
+func (s *Server) Conns() int {
+	n := 0
+	for _, i := range lifetime.Snapshot(&s.node) {
+		if i.Kind == "conn" {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,100 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"relayd/lifetime"
+	"relayd/socket"
+	"relayd/transform"
+)
+
+// A Config says what a [Server] relays, and how.
+type Config struct {
+	Listen []socket.Address // where to accept; at least one
+	To     socket.Address   // the upstream
+	Up     transform.Chain  // from client to upstream
+	Down   transform.Chain  // from upstream to client
+
+	// ConnectTimeout bounds dialling. Zero means 10s, negative no bound.
+	ConnectTimeout time.Duration
+	// Policy is the drop policy of the accepted sockets.
+	Policy lifetime.Policy
+	// Log gets one line for each conn at its end. Nil discards.
+	Log *slog.Logger
+}
+
+const (
+	defaultConnectTimeout = 10 * time.Second
+	// linger bounds how long a dying conn waits for what was already read to
+	// be acknowledged.
+	linger = 2 * time.Second
+)
+
+// A Server accepts and relays. All its conns and listeners are below it in the
+// lifetime tree.
+type Server struct {
+	node lifetime.Node
+	Config
+
+	listeners []*socket.Listener
+	accepting sync.WaitGroup
+	stopping  chan struct{} // closed when accepting is to end
+	stopOnce  sync.Once
+}
+
+// Waiting for the children of a server, with a bound, is a drain.
+var serverKind = lifetime.NewKind(lifetime.Hooks[Server]{Name: "relay"})
+
+// errNoListener is what a configuration without one comes to.
+var errNoListener = errors.New("relay: no address to listen on")
+
+// Start listens on all addresses and begins to accept. When one of them fails
+// it closes the others and returns why. ctx bounds the listening only.
+func Start(ctx context.Context, c Config) (*Server, error) {
+	s := &Server{Config: c, stopping: make(chan struct{})}
+	if len(c.Listen) == 0 {
+		return nil, errNoListener
+	}
+	if err := c.To.Dialable(); err != nil {
+		return nil, err
+	}
+	if s.ConnectTimeout == 0 {
+		s.ConnectTimeout = defaultConnectTimeout
+	}
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := serverKind.Init(s, nil, lifetime.Block); err != nil {
+		return nil, err
+	}
+	for _, a := range c.Listen {
+		l, err := socket.Listen(ctx, a, &s.node)
+		if err != nil {
+			s.node.Shutdown(context.Background(), err)
+			return nil, err
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	for _, l := range s.listeners {
+		s.accepting.Add(1)
+		go s.accept(l)
+	}
+	return s, nil
+}
+
+// Addrs returns the addresses that are listened on, with the ports that were
+// taken where the configuration left them open.
+func (s *Server) Addrs() []socket.Address {
+	list := make([]socket.Address, len(s.listeners))
+	for i, l := range s.listeners {
+		list[i] = l.Addr()
+	}
+	return list
+}
+
+// Resource returns the server's place in the tree: its conns are below it.
+func (s *Server) Resource() *lifetime.Node { return &s.node }
