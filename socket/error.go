@@ -34,6 +34,13 @@ func (e *Error) Error() string {
 // Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Timeout reports whether a deadline was the reason; with it an Error is a
+// net.Error.
+func (e *Error) Timeout() bool { return errors.Is(e.Err, os.ErrDeadlineExceeded) }
+
+// Temporary is Timeout. Package net wants it.
+func (e *Error) Temporary() bool { return e.Timeout() }
+
 // IsReset reports whether err says that the peer, or something on the way to
 // it, has ended the connection with anything but a FIN.
 func IsReset(err error) bool {

@@ -182,7 +182,9 @@ func (w *WriteHalf) Write(p []byte) (int, error) {
 
 func (w *WriteHalf) failed(err error) error {
 	if own := ownEnd(&w.node, err); own != nil {
-		w.cut.Store(true)
+		if own != os.ErrDeadlineExceeded { // who set one knows what n is for
+			w.cut.Store(true)
+		}
 		return w.s.error("write", own)
 	}
 	err = w.s.fail(reason(err))

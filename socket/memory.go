@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // A memoryTransport is an upstream that lives in the process: what is written
@@ -115,6 +116,9 @@ func (t *memoryTransport) ready() bool {
 	defer t.mu.Unlock()
 	return len(t.data) > 0 || t.finished
 }
+
+func (t *memoryTransport) SetReadDeadline(time.Time) error  { return os.ErrNoDeadline }
+func (t *memoryTransport) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }
 
 func (t *memoryTransport) LocalAddr() net.Addr  { return memoryAddr{} }
 func (t *memoryTransport) RemoteAddr() net.Addr { return memoryAddr{t.kind} }

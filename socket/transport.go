@@ -18,6 +18,8 @@ type transport interface {
 	Close() error
 	LocalAddr() net.Addr
 	RemoteAddr() net.Addr
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
 
 	interruptRead()
 	resumeRead() // after interruptRead, when every Read has left
@@ -42,8 +44,9 @@ type netConn interface {
 // has it, and nobody else closes it.
 type kernelTransport struct {
 	netConn
-	raw syscall.RawConn
-	tcp bool
+	raw       syscall.RawConn
+	tcp       bool
+	deadlines deadlines
 }
 
 func newKernelTransport(c net.Conn) (*kernelTransport, error) {
@@ -58,17 +61,32 @@ func newKernelTransport(c net.Conn) (*kernelTransport, error) {
 		return nil, err
 	}
 	_, tcp := c.(*net.TCPConn)
-	return &kernelTransport{nc, raw, tcp}, nil
+	return &kernelTransport{netConn: nc, raw: raw, tcp: tcp}, nil
 }
 
-// past is a deadline that has expired: it wakes an operation, and fails the
-// next one too.
-var past = time.Unix(1, 0)
+// SetReadDeadline and SetWriteDeadline are the user's; see deadlines.
 
-func (t *kernelTransport) interruptRead()  { t.SetReadDeadline(past) }
-func (t *kernelTransport) resumeRead()     { t.SetReadDeadline(time.Time{}) }
-func (t *kernelTransport) interruptWrite() { t.SetWriteDeadline(past) }
-func (t *kernelTransport) drains() bool    { return true }
+func (t *kernelTransport) SetReadDeadline(d time.Time) error {
+	return t.deadlines.set(&t.deadlines.read, t.netConn.SetReadDeadline, d)
+}
+
+func (t *kernelTransport) SetWriteDeadline(d time.Time) error {
+	return t.deadlines.set(&t.deadlines.write, t.netConn.SetWriteDeadline, d)
+}
+
+func (t *kernelTransport) interruptRead() {
+	t.deadlines.expire(&t.deadlines.read, t.netConn.SetReadDeadline)
+}
+
+func (t *kernelTransport) resumeRead() {
+	t.deadlines.resume(&t.deadlines.read, t.netConn.SetReadDeadline)
+}
+
+func (t *kernelTransport) interruptWrite() {
+	t.deadlines.expire(&t.deadlines.write, t.netConn.SetWriteDeadline)
+}
+
+func (t *kernelTransport) drains() bool { return true }
 
 // disconnect ends the connection through every copy of the descriptor, in this
 // process and in others: TCP with a reset, a Unix socket with an end.
