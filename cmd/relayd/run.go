@@ -33,6 +33,7 @@ func run(f *runFlags, stdout, stderr io.Writer) error {
 		Up:             transform.Chain(f.up),
 		Down:           transform.Chain(f.down),
 		ConnectTimeout: f.connectTimeout.orOff(),
+		Policy:         f.dropPolicy,
 		Log:            log,
 	})
 	if err != nil {
