@@ -58,6 +58,7 @@ type erased struct {
 	drain        func(context.Context, *Node) error
 	drainTimeout time.Duration
 	release      func(*Node)
+	base         uint8 // the kind that this one is a Named of, or its own
 }
 
 const maxKinds = 64
@@ -103,6 +104,9 @@ func register(e *erased) uint8 {
 		panic("lifetime: too many kinds")
 	}
 	kindCount++ // the zero Kind has no hooks
+	if e.base == 0 {
+		e.base = kindCount
+	}
 	kinds[kindCount].Store(e)
 	return kindCount
 }
@@ -113,6 +117,15 @@ func (k Kind[T]) Named(name string) Kind[T] {
 	e := *kinds[k.index].Load()
 	e.name = name
 	return Kind[T]{register(&e)}
+}
+
+// Of returns the T whose node n is, if n is of this kind or of one that was
+// Named from it.
+func (k Kind[T]) Of(n *Node) (t *T, ok bool) {
+	if n == nil || n.State() == unborn || n.meta.load().kind().base != kinds[k.index].Load().base {
+		return nil, false
+	}
+	return (*T)(unsafe.Pointer(n)), true
 }
 
 // Init puts t into the tree as a child of parent, or as a root if parent is

@@ -102,6 +102,24 @@ func (n *Node) kids() []*Node {
 	return list
 }
 
+// Find returns the resource with this id at or below n, or anywhere in the
+// process if n is nil; nil if there is none that is not released. It is how a
+// resource is reached whose owner is gone.
+func (n *Node) Find(id uint64) *Node {
+	if n == nil {
+		n = &process
+	}
+	if n.ID() == id {
+		return n
+	}
+	for _, c := range n.kids() {
+		if found := c.Find(id); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
 // Name returns the resource's name: its kind below its parent's name, as in
 // "c7f3a1.client.read". A numbered kind goes by its id; another root by kind
 // and id.
@@ -152,14 +170,16 @@ func (n *Node) below() []Info {
 }
 
 // busy returns the names of what n waits for: its holders, or else whatever at
-// or below n has an operation inside or is draining.
+// or below n has an operation inside, or nothing below that it could wait for.
 func (n *Node) busy() []string {
 	if names := n.holders(); len(names) > 0 {
 		return names
 	}
 	var names []string
-	for _, i := range Snapshot(n) {
-		if i.Operations > 0 || i.State == Draining {
+	list := Snapshot(n)
+	for k, i := range list {
+		last := k+1 == len(list) || list[k+1].Parent != i.ID
+		if i.Operations > 0 || last {
 			names = append(names, i.Name)
 		}
 	}

@@ -138,6 +138,30 @@ func TestShutdownNamesWhoDoesNotLeave(t *testing.T) {
 	}
 }
 
+// Row 33: the socket is dropped, a half is forgotten somewhere, and whoever
+// knows the id ends it all the same.
+func TestShutdownByID(t *testing.T) {
+	eachKind(t, func(t *testing.T, s *Socket, peer netConn) {
+		r, w := halves(t, s)
+		id := s.Resource().ID()
+		drop(t, s.dropOnly, w.Drop)
+		found, ok := Find(id)
+		if !ok || found != s {
+			t.Fatalf("Find: %v, %v", found, ok)
+		}
+		if _, ok := Find(r.Resource().ID()); ok {
+			t.Error("Find took a half for a socket")
+		}
+		report, err := found.Shutdown(t.Context(), errTest)
+		if err != nil || report.Kernel != Gone || len(report.Holders) != 1 || report.Holders[0].Name != r.Resource().Name() {
+			t.Errorf("%+v, %v", report, err)
+		}
+		if _, ok := Find(id); ok {
+			t.Error("a released socket is found")
+		}
+	})
+}
+
 // The drain holds the descriptor, so that a shutdown has something to act on.
 func TestShutdownCutsDrain(t *testing.T) {
 	s, peer := connect(t, "127.0.0.1:0", lifetime.Refcount)

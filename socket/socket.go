@@ -96,6 +96,12 @@ func (s *Socket) Resource() *lifetime.Node { return &s.node }
 // A socket whose write half was never taken sends FIN when it drains.
 func (s *Socket) Drop(ctx context.Context) (lifetime.Left, error) { return s.node.Drop(ctx) }
 
+// Find returns the socket whose resource has this id, wherever it stands, also
+// when nobody but a forgotten half holds it: [Socket.Shutdown] ends it.
+func Find(id uint64) (*Socket, bool) {
+	return socketKind.Of((*lifetime.Node)(nil).Find(id))
+}
+
 // LocalAddr returns our address, "" where the kind has none.
 func (s *Socket) LocalAddr() string { return s.t.LocalAddr().String() }
 
