@@ -60,6 +60,7 @@ type acceptTrouble struct {
 	pause  time.Duration
 	failed int // since the last line
 	said   time.Time
+	open   bool // the last line said that accepting fails
 }
 
 // wait pauses before the next try. It reports false when the server stops.
@@ -71,7 +72,7 @@ func (t *acceptTrouble) wait(err error) bool {
 			hint = "raise the limit of open files (ulimit -n), or relay fewer connections"
 		}
 		t.s.Log.Error("accept failed", "listener", t.l.Addr().String(), "err", err, "times", t.failed, "hint", hint)
-		t.said, t.failed = now, 0
+		t.said, t.failed, t.open = now, 0, true
 	}
 	t.pause = min(max(2*t.pause, acceptPauseMin), acceptPauseMax)
 	timer := time.NewTimer(t.pause)
@@ -84,9 +85,11 @@ func (t *acceptTrouble) wait(err error) bool {
 	}
 }
 
-// over ends the trouble.
+// over ends the trouble, and says so if its beginning was said: with descriptors
+// that come and go this is called many times a second.
 func (t *acceptTrouble) over() {
-	if t.pause > 0 {
+	if t.open {
+		t.open = false
 		t.s.Log.Info("accepting again", "listener", t.l.Addr().String())
 	}
 	t.pause, t.failed = 0, 0

@@ -33,8 +33,12 @@ type DrainResult struct {
 // names it.
 func (s *Server) Drain(ctx context.Context) (DrainResult, error) {
 	s.stopAccepting()
-	if _, err := s.node.Drop(ctx); err == nil {
+	s.node.Drop(ctx)
+	// When several drain, only one of their drops waits to the end.
+	select {
+	case <-s.node.Done():
 		return DrainResult{}, nil
+	case <-ctx.Done():
 	}
 	cut := s.Conns()
 	force, stop := context.WithTimeout(context.Background(), patience)

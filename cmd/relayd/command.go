@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -25,10 +26,25 @@ func newRootCommand() *cobra.Command {
 	root := newRunCommand("relayd", "Relay TCP streams")
 	root.Long = rootLong
 	root.Example = rootExample
+	root.Args = noCommand
+	root.SuggestionsMinimumDistance = 2
 	root.SilenceErrors = true
 	root.SilenceUsage = true
 	root.AddCommand(newRunCommand("run", "Relay (what relayd does without a command)"), newVersionCommand())
 	return root
+}
+
+// noCommand refuses arguments that are no command, and suggests one. (What cobra
+// says by itself takes several lines, which an error of ours does not.)
+func noCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	e := &exitError{code: exitUsage, err: fmt.Errorf("unknown command %q", args[0])}
+	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+		e.hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return e
 }
 
 func newRunCommand(use, short string) *cobra.Command {

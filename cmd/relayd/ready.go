@@ -83,7 +83,7 @@ func tryLine(a socket.Address) string {
 
 // quote returns s as one word of a shell command.
 func quote(s string) string {
-	if strings.IndexFunc(s, strange) < 0 {
+	if s != "" && strings.IndexFunc(s, strange) < 0 {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"

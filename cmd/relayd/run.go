@@ -60,13 +60,13 @@ func startError(err error) error {
 	return &exitError{code: exitFailure, err: err}
 }
 
-// announce says that relayd accepts: to people on stdout, to programs in the
-// ready file.
+// announce says that relayd accepts: to people on stdout, and then to programs
+// in the ready file, by which all is said.
 func announce(f *runFlags, addrs []socket.Address, stdout io.Writer) error {
-	if err := writeReadyFile(f.readyFile, addrs); err != nil {
+	if err := banner(stdout, f, addrs); err != nil {
 		return err
 	}
-	return banner(stdout, f, addrs)
+	return writeReadyFile(f.readyFile, addrs)
 }
 
 // abandon ends a server that never got to serve.

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"relayd/tests/leak"
+)
+
+// Each script below testdata/script is one thing that the command line promises,
+// and its name. What scripts can say beside testscript's own commands is in
+// scriptCommands. One script alone: go test -run TestScript/version .
+
+// TestMain makes this test binary relayd when it is called by that name.
+func TestMain(m *testing.M) {
+	testscript.Main(leak.M{M: m}, map[string]func(){"relayd": main})
+}
+
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		Setup:               setupScript,
+		Cmds:                scriptCommands,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
