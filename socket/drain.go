@@ -73,6 +73,7 @@ func (s *Socket) drain(ctx context.Context) error {
 			}
 			if unsent == 0 {
 				// The peer has everything: not waiting for its FIN harms nobody.
+				s.endDiscarding(discarded)
 				s.t.disconnect()
 				return nil
 			}

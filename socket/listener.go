@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"relayd/lifetime"
@@ -16,7 +17,8 @@ type Listener struct {
 	node lifetime.Node
 	a    Address
 	ln   netListener
-	file *unixFile // the socket file that is ours to remove
+	file *unixFile                 // the socket file that is ours to remove
+	stop atomic.Pointer[time.Time] // when Accept ends for good; nil before Stop
 }
 
 // A netListener is what *net.TCPListener and *net.UnixListener have in common.
@@ -80,6 +82,9 @@ func (l *Listener) Accept() (Incoming, error) {
 		return Incoming{}, l.error(err)
 	}
 	defer l.node.Leave()
+	if stop := l.stop.Load(); stop != nil && time.Now().Before(*stop) {
+		l.ln.SetDeadline(time.Now().Add(backlogTime))
+	}
 	c, err := l.ln.Accept()
 	if err != nil {
 		if own := ownEnd(&l.node, err); own == os.ErrDeadlineExceeded {
@@ -99,13 +104,21 @@ func (l *Listener) Accept() (Incoming, error) {
 	return Incoming{t}, nil
 }
 
-// backlogTime is how long a listener that was stopped goes on accepting. What
-// the backlog holds is there at once.
-const backlogTime = 5 * time.Millisecond
+// backlogTime is how long Accept waits on a listener that was stopped: what the
+// backlog holds is there at once. While there is something it goes on, up to
+// backlogLimit, because new connections may come as fast as they are accepted.
+const (
+	backlogTime  = 5 * time.Millisecond
+	backlogLimit = time.Second
+)
 
 // Stop ends accepting: Accept hands out what the backlog holds, because closing
 // would reset it, and then returns [net.ErrClosed].
-func (l *Listener) Stop() { l.ln.SetDeadline(time.Now().Add(backlogTime)) }
+func (l *Listener) Stop() {
+	end := time.Now().Add(backlogLimit)
+	l.stop.Store(&end)
+	l.ln.SetDeadline(time.Now().Add(backlogTime))
+}
 
 // Drop closes the listener and wakes Accept. The address is free afterwards.
 func (l *Listener) Drop(ctx context.Context) error {
