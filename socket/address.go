@@ -2,7 +2,6 @@ package socket
 
 import (
 	"fmt"
-	"io/fs"
 	"net"
 	"strconv"
 )
@@ -14,21 +13,20 @@ type Kind uint8
 const (
 	TCP     Kind = iota + 1 // a TCP port
 	Unix                    // a Unix socket, by path or by abstract name
+	FD                      // a descriptor that the process was started with
+	Systemd                 // a descriptor that systemd passes, by its name
+	Exec                    // a program
+	Stdio                   // standard input and output
 	Echo                    // what is written comes back
 	Discard                 // what is written is thrown away
 )
 
+var kindNames = [...]string{TCP: "tcp", Unix: "unix", FD: "fd", Systemd: "systemd", Exec: "exec", Stdio: "stdio", Echo: "echo", Discard: "discard"}
+
 // String returns the kind's name, as addresses spell it.
 func (k Kind) String() string {
-	switch k {
-	case TCP:
-		return "tcp"
-	case Unix:
-		return "unix"
-	case Echo:
-		return "echo"
-	case Discard:
-		return "discard"
+	if k > 0 && int(k) < len(kindNames) {
+		return kindNames[k]
 	}
 	return "kind(" + strconv.Itoa(int(k)) + ")"
 }
@@ -38,26 +36,38 @@ func (k Kind) String() string {
 //	tcp://HOST:PORT     a TCP port, also bare: HOST:PORT, :PORT, [::1]:PORT
 //	unix:///PATH        a Unix socket, also bare: /PATH
 //	unix://@NAME        a Unix socket in Linux's abstract namespace
+//	fd://N              the socket that the process inherited as descriptor N
+//	systemd://NAME      the socket that systemd passes under that name
+//	exec:///PATH?arg=A  a program: its standard input and output, one socket
+//	stdio:              our own standard input and output
 //	echo:  discard:     an upstream of memory
 //
 // Without a host a listener takes all addresses of the machine, IPv4 and IPv6.
-// Options ride in the query: unix:///run/x.sock?mode=0660. In paths and names
-// %XX stands for a byte, which ? and % themselves need. An Address is
+// A listener at exec:, stdio: or the descriptor of a connection accepts one
+// connection, that one.
+//
+// Options ride in the query: tcp://:80?backlog=64&keepalive=off; [OptionHelp]
+// lists them. In paths, names and values %XX stands for a byte, which ? and % in
+// paths and names, and & and % in values, themselves need. An Address is
 // comparable; ParseAddress of its String is itself.
 type Address struct {
 	Kind     Kind
 	Host     string // of tcp: a name, an IP address with or without zone, or ""
 	Port     uint16 // of tcp: 0 lets a listener choose
-	Path     string // of unix: a path, or a name without its @
+	Path     string // of unix and exec: a path; of systemd and abstract unix: a name, without @
 	Abstract bool   // of unix: Path is a name
-	// Mode of a unix listener's socket file; 0 leaves it to the umask.
-	Mode fs.FileMode
+	FD       int    // of fd: the descriptor's number
+	// Options are the query. ParseAddress writes them in a canonical form, so
+	// that equal addresses are ==; any form may be set.
+	Options string
 }
 
 // AddressGrammar is how addresses are written, for help and hints.
 const AddressGrammar = `an address is one of
   tcp://HOST:PORT  HOST:PORT  :PORT  [IPv6]:PORT
   unix:///PATH  /PATH  unix://@NAME   (?mode=0660)
+  fd://N  systemd://NAME  stdio:
+  exec:///PATH?arg=A&arg=B
   echo:  discard:                     (as an upstream)`
 
 // An AddressError is an address that does not parse, or does not fit its use.
@@ -74,20 +84,28 @@ func (e *AddressError) Hint() string { return AddressGrammar }
 
 // String returns the address in its canonical form.
 func (a Address) String() string {
+	s := a.place()
+	if s != "" && a.Options != "" {
+		s += "?" + a.Options
+	}
+	return s
+}
+
+// place is the address without its options.
+func (a Address) place() string {
 	switch a.Kind {
 	case TCP:
 		return "tcp://" + a.address()
 	case Unix:
-		s := "unix://"
 		if a.Abstract {
-			s += "@"
+			return "unix://@" + escape(a.Path, "%?")
 		}
-		s += escape(a.Path)
-		if a.Mode != 0 {
-			s += fmt.Sprintf("?mode=%04o", uint32(a.Mode))
-		}
-		return s
-	case Echo, Discard:
+		return "unix://" + escape(a.Path, "%?")
+	case FD:
+		return "fd://" + strconv.Itoa(a.FD)
+	case Systemd, Exec:
+		return a.Kind.String() + "://" + escape(a.Path, "%?")
+	case Stdio, Echo, Discard:
 		return a.Kind.String() + ":"
 	}
 	return ""
@@ -120,16 +138,32 @@ func (a Address) Dialable() error {
 		return &AddressError{a.String(), "port 0 cannot be dialled: name the port that the upstream listens on"}
 	case a.Kind == TCP && a.Host == "":
 		return &AddressError{a.String(), fmt.Sprintf("it has no host to dial: for this machine write 127.0.0.1:%d", a.Port)}
+	case a.Kind == Systemd:
+		return &AddressError{a.String(), "it cannot be dialled: systemd passes listeners"}
 	}
-	return nil
+	return a.usable(dialling)
 }
 
 // Listenable returns nil, or why nobody can listen at the address.
 func (a Address) Listenable() error {
-	if a.Kind != TCP && a.Kind != Unix {
+	switch {
+	case a.Kind == 0:
+		return &AddressError{"", "no address is given to listen on"}
+	case a.Kind == Echo || a.Kind == Discard:
 		return &AddressError{a.String(), "it cannot be listened on: it is for upstreams"}
 	}
-	return nil
+	return a.usable(listening)
+}
+
+// usable returns nil, or why this system has no such address, or no such option
+// for this use. Elsewhere than on Linux an abstract name would quietly become a
+// file of the working directory.
+func (a Address) usable(u use) error {
+	if a.Abstract && !isLinux {
+		return &AddressError{a.String(), "abstract names are Linux's only: write unix:///PATH"}
+	}
+	_, err := a.settings(u)
+	return err
 }
 
 // network and address are the two as package net takes them.

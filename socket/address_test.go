@@ -1,8 +1,10 @@
 package socket
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,17 +37,41 @@ func TestParseAddress(t *testing.T) {
 		"tcp://:7000":                  {Kind: TCP, Port: 7000},
 		"[::1]:80":                     {Kind: TCP, Host: "::1", Port: 80},
 		"tcp://[fe80::1%eth0]:80":      {Kind: TCP, Host: "fe80::1%eth0", Port: 80},
+		"[0:0:0:0:0:0:0:1]:080":        {Kind: TCP, Host: "::1", Port: 80},
 		"tcp.example:80":               {Kind: TCP, Host: "tcp.example", Port: 80},
 		"/run/x.sock":                  {Kind: Unix, Path: "/run/x.sock"},
 		"unix:///run/x.sock":           {Kind: Unix, Path: "/run/x.sock"},
-		"unix:///run/x.sock?mode=0660": {Kind: Unix, Path: "/run/x.sock", Mode: 0o660},
-		"unix:///what%3F%25":           {Kind: Unix, Path: "/what?%"},
-		"unix:///a%0Ab":                {Kind: Unix, Path: "/a\nb"},
-		"/späß":                        {Kind: Unix, Path: "/späß"},
-		"unix://@db":                   {Kind: Unix, Path: "db", Abstract: true},
-		"unix://@/db":                  {Kind: Unix, Path: "/db", Abstract: true},
-		"echo:":                        {Kind: Echo},
-		"discard:":                     {Kind: Discard},
+		"unix:///run/x.sock?mode=0660": {Kind: Unix, Path: "/run/x.sock", Options: "mode=0660"},
+		"unix:///run/x.sock?mode=660":  {Kind: Unix, Path: "/run/x.sock", Options: "mode=0660"},
+		"/s?owner=www:www&mode=0600":   {Kind: Unix, Path: "/s", Options: "mode=0600&owner=www:www"},
+		"/s?owner=:adm":                {Kind: Unix, Path: "/s", Options: "owner=:adm"},
+		"unix://@db?backlog=007":       {Kind: Unix, Path: "db", Abstract: true, Options: "backlog=7"},
+		"fd://3":                       {Kind: FD, FD: 3},
+		"fd://03?sndbuf=1024":          {Kind: FD, FD: 3, Options: "sndbuf=1KiB"},
+		"systemd://http":               {Kind: Systemd, Path: "http"},
+		"systemd://a%3Fb":              {Kind: Systemd, Path: "a?b"},
+		"stdio:":                       {Kind: Stdio},
+		"exec:///bin/cat":              {Kind: Exec, Path: "/bin/cat"},
+		"exec:///bin/sh?arg=-c&arg=a%26b%25%20=?&arg=": {
+			Kind: Exec, Path: "/bin/sh", Options: "arg=-c&arg=a%26b%25 =?&arg="},
+		"exec:///a%20b?grace=1500ms&arg=x": {Kind: Exec, Path: "/a b", Options: "arg=x&grace=1.5s"},
+		":80?keepalive=60s/1m/5&nodelay=false": {
+			Kind: TCP, Port: 80, Options: "nodelay=false&keepalive=1m/1m/5"},
+		":80?keepalive=off&user_timeout=off":     {Kind: TCP, Port: 80, Options: "keepalive=off&user_timeout=off"},
+		":80?user_timeout=60m":                   {Kind: TCP, Port: 80, Options: "user_timeout=1h"},
+		":80?user_timeout=10m":                   {Kind: TCP, Port: 80, Options: "user_timeout=10m"},
+		":80?mark=0x10&rcvbuf=65536&sndbuf=1MiB": {Kind: TCP, Port: 80, Options: "rcvbuf=64KiB&sndbuf=1MiB&mark=16"},
+		"h:80?bind=[::1]:0":                      {Kind: TCP, Host: "h", Port: 80, Options: "bind=[::1]"},
+		"h:80?bind=10.0.0.1:99":                  {Kind: TCP, Host: "h", Port: 80, Options: "bind=10.0.0.1:99"},
+		"h:80?bind=[fe80::1%25eth0]":             {Kind: TCP, Host: "h", Port: 80, Options: "bind=[fe80::1%25eth0]"},
+		"/%FF":                                   {Kind: Unix, Path: "/\xff"},
+		"unix:///what%3F%25":                     {Kind: Unix, Path: "/what?%"},
+		"unix:///a%0Ab":                          {Kind: Unix, Path: "/a\nb"},
+		"/späß":                                  {Kind: Unix, Path: "/späß"},
+		"unix://@db":                             {Kind: Unix, Path: "db", Abstract: true},
+		"unix://@/db":                            {Kind: Unix, Path: "/db", Abstract: true},
+		"echo:":                                  {Kind: Echo},
+		"discard:":                               {Kind: Discard},
 	} {
 		got, err := ParseAddress(text)
 		if err != nil || got != want {
@@ -60,43 +86,78 @@ func TestParseAddress(t *testing.T) {
 
 func TestParseAddressErrors(t *testing.T) {
 	for text, reason := range map[string]string{
-		"":                             "it is empty",
-		"localhost":                    "it has no port, kind or leading slash",
-		"tcp://localhost":              "it has no port: write HOST:PORT",
-		"localhost:":                   "its port is missing",
-		"localhost:http":               `port "http" is not a number from 0 to 65535`,
-		"localhost:65536":              `port "65536" is not a number from 0 to 65535`,
-		"localhost:+1":                 `port "+1" is not a number from 0 to 65535`,
-		"localhost:-1":                 `port "-1" is not a number from 0 to 65535`,
-		"::1:80":                       "an IPv6 address stands in brackets: [::1]:80",
-		"[::1:80":                      `"[::1" is not an IPv6 address in brackets`,
-		"[1.2.3.4]:80":                 `"[1.2.3.4]" is not an IPv6 address in brackets`,
-		"a b:80":                       `"a b" is not a host`,
-		"tpc://x:1":                    `unknown kind "tpc", did you mean "tcp"?`,
-		"gopher://x:1":                 `unknown kind "gopher"`,
-		"tls://x:1":                    "tls addresses are not supported by this version",
-		"exec:///bin/cat":              "exec addresses are not supported by this version",
-		"stdio:":                       "stdio addresses are not supported by this version",
-		"echo":                         `did you mean "echo:"?`,
-		"echo:x":                       `nothing follows "echo:"`,
-		"tcp:localhost:80":             `two slashes follow "tcp:"`,
-		"unix:/run/x":                  `two slashes follow "unix:"`,
-		"unix://run/x":                 "a path begins with a slash, so that there are three: unix:///PATH",
-		"unix://":                      "a path begins with a slash, so that there are three: unix:///PATH",
-		"/":                            "its path is missing",
-		"unix://@":                     "its path is missing",
-		"@db":                          "an abstract name is written unix://@db",
-		"/a%zz":                        "a % in it is not followed by two hexadecimal digits",
-		"/a%00":                        "its path has a zero byte",
-		"/" + strings.Repeat("x", 200): "its path has 201 bytes; the system takes " + strconv.Itoa(maxUnixPath),
-		"a\x1b[31m:80":                 "byte 2 is not printable: write it as %XX",
-		"localhost:80?nodelay=true":    `unknown option "nodelay": this tcp address takes none`,
-		"/run/x?mod=0660":              `unknown option "mod", did you mean "mode"?`,
-		"/run/x?colour=red":            `unknown option "colour": a unix address takes mode`,
-		"/run/x?mode=rw":               `mode "rw" is not an octal number from 0001 to 0777`,
-		"/run/x?mode=0660&mode=0600":   `option "mode" is given twice`,
-		"/run/x?mode":                  `option "mode": write NAME=VALUE`,
-		"unix://@db?mode=0660":         `unknown option "mode": this unix address takes none`,
+		"":                                  "it is empty",
+		"localhost":                         "it has no port, kind or leading slash",
+		"tcp://localhost":                   "it has no port: write HOST:PORT",
+		"localhost:":                        "its port is missing",
+		"localhost:http":                    `port "http" is not a number from 0 to 65535`,
+		"localhost:65536":                   `port "65536" is not a number from 0 to 65535`,
+		"localhost:+1":                      `port "+1" is not a number from 0 to 65535`,
+		"localhost:-1":                      `port "-1" is not a number from 0 to 65535`,
+		"::1:80":                            "an IPv6 address stands in brackets: [::1]:80",
+		"[::1:80":                           "it has no port after a bracket: write [IPv6]:PORT",
+		"[::1]":                             "it has no port after a bracket: write [IPv6]:PORT",
+		"[::1]80":                           "it has no port after a bracket: write [IPv6]:PORT",
+		"::1":                               "an IPv6 address stands in brackets, and has no port: write [::1]:PORT",
+		"fe80::1%eth0":                      "an IPv6 address stands in brackets, and has no port: write [fe80::1%eth0]:PORT",
+		"[fe80::1%a/b]:80":                  `"[fe80::1%a/b]" is not an IPv6 address in brackets`,
+		"[fe80::1%a]b]:80":                  `"[fe80::1%a]b]" is not an IPv6 address in brackets`,
+		"x:80,y:80":                         `"x:80,y" is not a host`,
+		"TCP://x:1":                         `unknown kind "TCP", did you mean "tcp"?`,
+		"[1.2.3.4]:80":                      `"[1.2.3.4]" is not an IPv6 address in brackets`,
+		"a b:80":                            `"a b" is not a host`,
+		"tpc://x:1":                         `unknown kind "tpc", did you mean "tcp"?`,
+		"gopher://x:1":                      `unknown kind "gopher"`,
+		"tls://x:1":                         "tls addresses are not supported by this version",
+		"exec:/bin/cat":                     `two slashes follow "exec:"`,
+		"exec://cat":                        "a path begins with a slash, so that there are three: exec:///PATH",
+		"exec:///bin/":                      "its path does not name a program",
+		"exec:///a?arg=%00":                 "arg has a zero byte",
+		"exec:///a?args=x":                  `unknown option "args", did you mean "arg"?`,
+		"exec:///a?grace=0":                 `grace "0" is not a duration, such as 2s`,
+		"stdio:x":                           `nothing follows "stdio:"`,
+		"stdio://":                          `nothing follows "stdio:"`,
+		"stdio":                             `did you mean "stdio:"?`,
+		"fd://":                             `"" is not the number of a descriptor`,
+		"fd://x":                            `"x" is not the number of a descriptor`,
+		"systemd://":                        "its name is missing: write the FileDescriptorName of the socket unit",
+		"systemd://a:b":                     `"a:b" is not a name that systemd gives to a descriptor`,
+		"echo":                              `did you mean "echo:"?`,
+		"echo:x":                            `nothing follows "echo:"`,
+		"tcp:localhost:80":                  `two slashes follow "tcp:"`,
+		"unix:/run/x":                       `two slashes follow "unix:"`,
+		"unix://run/x":                      "a path begins with a slash, so that there are three: unix:///PATH",
+		"unix://":                           "a path begins with a slash, so that there are three: unix:///PATH",
+		"/":                                 "its path is missing",
+		"unix://@":                          "its path is missing",
+		"@db":                               "an abstract name is written unix://@db",
+		"/a%zz":                             "a % in it is not followed by two hexadecimal digits",
+		"/a%00":                             "its path has a zero byte",
+		"/" + strings.Repeat("x", 200):      "its path has 201 bytes; the system takes " + strconv.Itoa(maxUnixPath),
+		"a\x1b[31m:80":                      "byte 2 is not printable: write it as %XX",
+		"localhost:80?nodelai=true":         `unknown option "nodelai", did you mean "nodelay"?`,
+		"localhost:80?nodelay=yes":          `nodelay "yes" is neither true nor false`,
+		"localhost:80?nodelay=":             `option "nodelay=": write nodelay=true|false`,
+		"localhost:80?keepalive=30s":        `keepalive "30s" is neither off nor IDLE/INTERVAL/COUNT in whole seconds, such as 30s/10s/3`,
+		"localhost:80?keepalive=30s/10ms/3": `keepalive "30s/10ms/3" is neither off nor IDLE/INTERVAL/COUNT in whole seconds, such as 30s/10s/3`,
+		"localhost:80?user_timeout=1us":     `user_timeout "1us" is neither off nor a duration in whole milliseconds, such as 15m30s`,
+		"localhost:80?rcvbuf=64k":           `rcvbuf "64k" is not a size from 1 to 1023MiB, such as 65536 or 64KiB`,
+		"localhost:80?rcvbuf=2GiB":          `rcvbuf "2GiB" is not a size from 1 to 1023MiB, such as 65536 or 64KiB`,
+		"localhost:80?backlog=0":            `backlog "0" is not a number from 1 to 65535`,
+		"localhost:80?mark=red":             `mark "red" is not a number of 32 bits, such as 7 or 0x7`,
+		"localhost:80?bind=:80":             `bind ":80": its host is missing`,
+		"localhost:80?bind=::1":             `bind "::1": an IPv6 address stands in brackets, and has no port: write [::1]:PORT`,
+		"localhost:80?interface=a/b":        `interface "a/b" is not the name of a network interface`,
+		"localhost:80?mode=0660": `option "mode" does not fit: a tcp address takes nodelay, keepalive, user_timeout, rcvbuf, ` +
+			`sndbuf, notsent_lowat, backlog, reuseport, fastopen, mptcp, bind, interface, mark, transparent`,
+		"localhost:80?nodelay=%zz":   `option "nodelay": a % in it is not followed by two hexadecimal digits`,
+		"/run/x?mod=0660":            `unknown option "mod", did you mean "mode"?`,
+		"/run/x?colour=red":          `unknown option "colour": a unix address takes sndbuf, backlog, mode, owner`,
+		"/run/x?mode=rw":             `mode "rw" is not an octal number from 0001 to 0777`,
+		"/run/x?mode=0660&mode=0600": `option "mode" is given twice`,
+		"/run/x?mode":                `option "mode": write NAME=VALUE`,
+		"/run/x?owner=:":             `owner ":" is not USER, USER:GROUP or :GROUP`,
+		"unix://@db?mode=0660":       `option "mode" does not fit: an abstract unix address takes sndbuf, backlog`,
 	} {
 		_, err := ParseAddress(text)
 		var e *AddressError
@@ -106,43 +167,88 @@ func TestParseAddressErrors(t *testing.T) {
 	}
 }
 
+// What cannot be used is refused with a reason that says what to write instead.
 func TestAddressUse(t *testing.T) {
-	for text, dialable := range map[string]bool{
-		"localhost:80": true, "localhost:0": false, ":80": false, "/x": true, "echo:": true, "discard:": true,
+	for _, test := range []struct{ text, dial, listen string }{
+		{text: "localhost:80"},
+		{text: "/x"},
+		{text: "unix://@x"},
+		{text: "localhost:0", dial: "port 0 cannot be dialled: name the port that the upstream listens on"},
+		{text: ":80", dial: "it has no host to dial: for this machine write 127.0.0.1:80"},
+		{text: "echo:", listen: "it cannot be listened on: it is for upstreams"},
+		{text: "discard:", listen: "it cannot be listened on: it is for upstreams"},
 	} {
-		if err := address(t, text).Dialable(); (err == nil) != dialable {
-			t.Errorf("Dialable of %s: %v", text, err)
-		}
+		a := address(t, test.text)
+		checkUse(t, "Dialable of "+test.text, a.Dialable(), a.String(), test.dial)
+		checkUse(t, "Listenable of "+test.text, a.Listenable(), a.String(), test.listen)
 	}
-	for text, listenable := range map[string]bool{
-		"localhost:0": true, ":80": true, "/x": true, "unix://@x": true, "echo:": false, "discard:": false,
-	} {
-		if err := address(t, text).Listenable(); (err == nil) != listenable {
-			t.Errorf("Listenable of %s: %v", text, err)
-		}
-	}
-	if err := (Address{}).Dialable(); err == nil {
-		t.Error("the zero address can be dialled")
+	checkUse(t, "Dialable of nothing", Address{}.Dialable(), "", "no address is given to relay to")
+	checkUse(t, "Listenable of nothing", Address{}.Listenable(), "", "no address is given to listen on")
+}
+
+// checkUse wants err to be about text and to give the reason, or nil without one.
+func checkUse(t *testing.T, what string, err error, text, reason string) {
+	t.Helper()
+	var e *AddressError
+	switch {
+	case reason == "" && err != nil:
+		t.Errorf("%s: %v", what, err)
+	case reason != "" && (!errors.As(err, &e) || *e != AddressError{text, reason}):
+		t.Errorf("%s: %v; want %q: %s", what, err, text, reason)
 	}
 }
 
-func FuzzParseAddress(f *testing.F) {
-	for _, s := range []string{"127.0.0.1:7000", "[::1]:80", "unix:///a%3Fb?mode=0600", "unix://@n", "echo:", "tpc://x:1", "\x1b[0m"} {
-		f.Add(s)
+func TestAddressErrorQuotes(t *testing.T) {
+	_, err := ParseAddress("a\x1b[31m:80")
+	if err == nil || !strings.HasPrefix(err.Error(), `address "a\x1b[31m:80": `) {
+		t.Errorf("%v; want the text quoted", err)
 	}
-	f.Fuzz(func(t *testing.T, text string) {
-		a, err := ParseAddress(text)
-		if err != nil {
-			if strings.ContainsFunc(err.Error(), unprintable) {
-				t.Errorf("the error has unprintable characters: %q", err.Error())
-			}
-			return
+	var e *AddressError
+	if !errors.As(err, &e) || e.Hint() != AddressGrammar {
+		t.Errorf("%v has no grammar for a hint", err)
+	}
+}
+
+// An Address is a value of flags, of config files and of JSON.
+func TestAddressText(t *testing.T) {
+	type config struct{ To Address }
+	in := config{address(t, "/run/what%3F?mode=0660")}
+	text, err := json.Marshal(in)
+	if err != nil || string(text) != `{"To":"unix:///run/what%3F?mode=0660"}` {
+		t.Errorf("%s, %v", text, err)
+	}
+	var out config
+	if err := json.Unmarshal(text, &out); err != nil || out != in {
+		t.Errorf("%s becomes %+v, %v; want %+v", text, out, err, in)
+	}
+	if err := out.To.Set("localhost"); err == nil || out != in {
+		t.Errorf("Set of a bad address: %v, leaving %v; want an error and %v", err, out.To, in.To)
+	}
+	if err := out.To.Set(":80"); err != nil || out.To != (Address{Kind: TCP, Port: 80}) {
+		t.Errorf("Set of :80: %v, %v", out.To, err)
+	}
+}
+
+func TestKindString(t *testing.T) {
+	for k, want := range map[Kind]string{TCP: "tcp", Unix: "unix", Echo: "echo", Discard: "discard", 99: "kind(99)"} {
+		if got := k.String(); got != want {
+			t.Errorf("kind %d is %q, want %q", k, got, want)
 		}
-		if strings.ContainsFunc(a.String(), unprintable) {
-			t.Errorf("%q prints as %q", text, a.String())
-		}
-		if again, err := ParseAddress(a.String()); err != nil || again != a {
-			t.Errorf("%q becomes %q, which is %+v, %v", text, a.String(), again, err)
-		}
-	})
+	}
+}
+
+// The longest path that is accepted is one that the system takes.
+func TestLongestPath(t *testing.T) {
+	dir, err := os.MkdirTemp("/tmp", "relayd") // t.TempDir may be too long itself
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := dir + "/" + strings.Repeat("x", maxUnixPath-len(dir)-1)
+	if _, err := listenAt(t, path); err != nil {
+		t.Errorf("a path of %d bytes: %v", len(path), err)
+	}
+	if _, err := ParseAddress(path + "x"); err == nil {
+		t.Errorf("a path of %d bytes is accepted", len(path)+1)
+	}
 }

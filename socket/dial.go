@@ -1,38 +1,42 @@
 package socket
 
-import (
-	"context"
-	"net"
-)
+import "context"
 
 // Dial connects to a and puts the socket into the tree. It waits until the
 // connection stands or ctx ends; several addresses of one name are tried as
-// package net does. The halves of an echo or a discard are ready at once.
+// package net does. The halves of an echo or a discard are ready at once. A
+// program is started; fd: and stdio: can be dialled once.
 func Dial(ctx context.Context, a Address, at At) (*Socket, error) {
-	t, err := dial(ctx, a)
+	s, err := dial(ctx, a, at)
 	if err != nil {
 		return nil, &Error{Op: "dial", Remote: a.String(), Err: reason(err)}
-	}
-	s, err := open(t, at)
-	if err != nil {
-		return nil, &Error{Op: "dial", Remote: a.String(), Err: err}
 	}
 	return s, nil
 }
 
-func dial(ctx context.Context, a Address) (transport, error) {
+func dial(ctx context.Context, a Address, at At) (*Socket, error) {
 	if err := a.Dialable(); err != nil {
 		return nil, err
 	}
-	switch a.Kind {
-	case Echo, Discard:
-		return newMemoryTransport(a.Kind), nil
-	}
-	d := net.Dialer{KeepAliveConfig: keepAlive}
-	d.SetMultipathTCP(false)
-	c, err := d.DialContext(ctx, a.network(), a.address())
+	s, err := a.settings(dialling)
 	if err != nil {
 		return nil, err
 	}
-	return newKernelTransport(c)
+	var t transport
+	switch a.Kind {
+	case Echo, Discard:
+		t = newMemoryTransport(a.Kind)
+	case Exec:
+		return openExec(ctx, a, at)
+	case Stdio:
+		t, err = newStdio()
+	case FD:
+		t, err = dialFD(a.FD, &s)
+	default:
+		t, err = dialKernel(ctx, a, &s)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return open(t, at)
 }

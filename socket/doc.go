@@ -24,7 +24,9 @@
 // satisfy errors.Is(err, net.ErrClosed).
 //
 // One address grammar serves listening and dialling; see [Address]. Sockets of
-// the kinds echo and discard are made of memory, and behave like the others.
+// the kinds echo and discard are made of memory, and behave like the others. A
+// socket of the kind exec is a program, which stands above it in the tree, is
+// held by it, and ends with it; see package lifetime/process.
 // This package is the only one here that makes system calls on file
 // descriptors, and no descriptor leaves it.
 package socket

@@ -43,11 +43,33 @@ func (e *TruncatedError) Error() string {
 
 // owed reports whether closing now could cost the peer bytes that we accepted.
 func (s *Socket) owed() bool {
+	if _, ok := s.t.(concluder); ok {
+		return true
+	}
 	return s.fatal.get() == nil && s.t.drains() && !(s.fin.Load() && s.r.sawEOF.Load())
 }
 
-// drain finishes the connection after the last drop.
+// A concluder is a transport with more behind it than a connection. It may owe
+// something after the connection has drained.
+type concluder interface {
+	conclude(ctx context.Context) error
+}
+
+// drain finishes the connection after the last drop, and then what is behind it.
 func (s *Socket) drain(ctx context.Context) error {
+	err := s.drainConnection(ctx)
+	if c, ok := s.t.(concluder); ok {
+		if cerr := c.conclude(ctx); err == nil {
+			err = cerr
+		}
+	}
+	return err
+}
+
+func (s *Socket) drainConnection(ctx context.Context) error {
+	if s.fatal.get() != nil {
+		return nil // there is no connection any more
+	}
 	s.finish() // if the write half was never taken
 	discarded := make(chan struct{})
 	go s.discardRest(discarded)

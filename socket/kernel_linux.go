@@ -35,3 +35,15 @@ func closedTCP(fd int) bool {
 // maxUnixPath is how long a Unix socket's path may be: sun_path, less its final
 // zero byte.
 const maxUnixPath = 107
+
+// pipeBuf is how much a pipe takes at once that poll(2) calls writable: see
+// pipe(7), PIPE_BUF.
+const pipeBuf = 4096
+
+// replaceFD makes to a copy of from, without close-on-exec.
+func replaceFD(from, to int) error { return unix.Dup3(from, to, 0) }
+
+// streamPair returns two connected Unix sockets, with close-on-exec.
+func streamPair() ([2]int, error) {
+	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+}

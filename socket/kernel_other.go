@@ -26,3 +26,22 @@ func closedTCP(int) bool { return false }
 // maxUnixPath is how long a Unix socket's path may be: sun_path, less its final
 // zero byte.
 const maxUnixPath = 103
+
+// pipeBuf is how much a pipe takes at once that poll(2) calls writable: the
+// least that POSIX wants of PIPE_BUF.
+const pipeBuf = 512
+
+// replaceFD makes to a copy of from, without close-on-exec.
+func replaceFD(from, to int) error { return unix.Dup2(from, to) }
+
+// streamPair returns two connected Unix sockets, with close-on-exec.
+func streamPair() ([2]int, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(pair[0])
+		unix.CloseOnExec(pair[1])
+	}
+	return pair, err
+}

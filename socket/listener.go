@@ -2,7 +2,6 @@ package socket
 
 import (
 	"context"
-	"errors"
 	"net"
 	"os"
 	"sync/atomic"
@@ -16,15 +15,17 @@ import (
 type Listener struct {
 	node lifetime.Node
 	a    Address
-	ln   netListener
+	ln   source
 	file *unixFile                 // the socket file that is ours to remove
 	stop atomic.Pointer[time.Time] // when Accept ends for good; nil before Stop
 }
 
-// A netListener is what *net.TCPListener and *net.UnixListener have in common.
-type netListener interface {
-	net.Listener
+// A source is where a listener has its connections from: the system's listener,
+// or a single connection.
+type source interface {
+	accept() (transport, error)
 	SetDeadline(time.Time) error
+	Close() error
 }
 
 var listenerKind = lifetime.NewKind(lifetime.Hooks[Listener]{
@@ -32,10 +33,6 @@ var listenerKind = lifetime.NewKind(lifetime.Hooks[Listener]{
 	Interrupt: func(l *Listener, _ error) { l.ln.SetDeadline(past) },
 	Release:   (*Listener).release,
 })
-
-// keepAlive finds peers that are gone without a word: 30s idle, then a probe
-// each 10s, three without an answer.
-var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
 
 // Listen opens a listener below parent, or as a root if parent is nil. A port
 // of 0 takes a free one: see [Listener.Addr]. A stale Unix socket file, one that
@@ -60,21 +57,38 @@ func (l *Listener) Resource() *lifetime.Node { return &l.node }
 
 // An Incoming is a connection that was accepted and that nobody owns yet. Call
 // Open or Refuse, once.
-type Incoming struct{ t *kernelTransport }
+type Incoming struct {
+	t       transport
+	program Address // if t is nil: started by Open
+}
 
-// Open makes the connection a socket.
-func (in Incoming) Open(at At) (*Socket, error) { return open(in.t, at) }
+// Open makes the connection a socket. The program of an exec: address is
+// started now.
+func (in Incoming) Open(at At) (*Socket, error) {
+	if in.t == nil {
+		return openExec(context.Background(), in.program, at)
+	}
+	return open(in.t, at)
+}
 
 // Refuse resets the connection.
 func (in Incoming) Refuse() {
-	in.t.disconnect()
-	in.t.Close()
+	if in.t != nil {
+		in.t.disconnect()
+		in.t.Close()
+	}
 }
 
 // RemoteAddr returns the address of who connected.
-func (in Incoming) RemoteAddr() string { return in.t.RemoteAddr().String() }
+func (in Incoming) RemoteAddr() string {
+	if in.t == nil {
+		return in.program.place()
+	}
+	return in.t.RemoteAddr().String()
+}
 
-// Accept waits for the next connection. After a drop or a shutdown it returns
+// Accept waits for the next connection; a listener of one connection returns
+// [net.ErrClosed] after that one. After a drop or a shutdown it returns
 // that, and after [Listener.Stop] and the last connection of the backlog
 // [net.ErrClosed]. An error for which [IsExhausted] holds may pass.
 func (l *Listener) Accept() (Incoming, error) {
@@ -85,7 +99,7 @@ func (l *Listener) Accept() (Incoming, error) {
 	if stop := l.stop.Load(); stop != nil && time.Now().Before(*stop) {
 		l.ln.SetDeadline(time.Now().Add(backlogTime))
 	}
-	c, err := l.ln.Accept()
+	t, err := l.ln.accept()
 	if err != nil {
 		if own := ownEnd(&l.node, err); own == os.ErrDeadlineExceeded {
 			err = net.ErrClosed
@@ -94,14 +108,10 @@ func (l *Listener) Accept() (Incoming, error) {
 		}
 		return Incoming{}, l.error(err)
 	}
-	if tcp, ok := c.(*net.TCPConn); ok {
-		tcp.SetKeepAliveConfig(keepAlive)
+	if t == nil {
+		return Incoming{program: l.a}, nil
 	}
-	t, err := newKernelTransport(c)
-	if err != nil {
-		return Incoming{}, l.error(err)
-	}
-	return Incoming{t}, nil
+	return Incoming{t: t}, nil
 }
 
 // backlogTime is how long Accept waits on a listener that was stopped: what the
@@ -126,11 +136,15 @@ func (l *Listener) Drop(ctx context.Context) error {
 	return err
 }
 
+// release removes the socket file while the listener is still open, and closes it
+// then: as long as it is open, no starting relayd takes the file for a dead
+// one's and replaces it between our last look at it and our removing it, and its
+// inode is not used again.
 func (l *Listener) release() {
-	l.ln.Close()
 	if l.file != nil {
 		l.file.remove()
 	}
+	l.ln.Close()
 }
 
 func (l *Listener) error(err error) error {
@@ -142,21 +156,42 @@ func (l *Listener) listen(ctx context.Context) error {
 	if err := l.a.Listenable(); err != nil {
 		return err
 	}
-	if l.a.Kind == Unix {
-		return l.listenUnix(ctx)
+	s, err := l.a.settings(listening)
+	if err != nil {
+		return err
 	}
-	lc := net.ListenConfig{KeepAlive: -1}
-	lc.SetMultipathTCP(false)
+	switch l.a.Kind {
+	case Unix:
+		return l.listenUnix(ctx, &s)
+	case FD:
+		return l.listenFD(l.a.FD, false, &s)
+	case Systemd:
+		return l.listenSystemd(l.a.Path, &s)
+	case Stdio:
+		t, err := newStdio()
+		l.ln = newOnce(t)
+		return err
+	case Exec:
+		l.ln = newOnce(nil)
+		return checkProgram(l.a.Path)
+	}
+	return l.listenTCP(ctx, &s)
+}
+
+func (l *Listener) listenTCP(ctx context.Context, s *settings) error {
+	lc := net.ListenConfig{KeepAlive: -1, Control: s.control(listening)} // see dialKernel
+	lc.SetMultipathTCP(s.mptcp)
 	ln, err := lc.Listen(ctx, l.a.network(), l.a.address())
 	if err != nil {
 		return err
 	}
-	tcp, ok := ln.(*net.TCPListener)
-	if !ok {
-		ln.Close()
-		return errors.ErrUnsupported
+	k, err := newKernelListener(ln, s, true)
+	if err != nil {
+		return err
 	}
-	l.ln = tcp
-	l.a.Port = uint16(tcp.Addr().(*net.TCPAddr).Port)
+	l.ln = k
+	if tcp, ok := ln.Addr().(*net.TCPAddr); ok {
+		l.a.Port = uint16(tcp.Port)
+	}
 	return nil
 }

@@ -2,11 +2,12 @@ package socket
 
 import (
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // ParseAddress parses an address; see [Address] for the grammar. The error is an
@@ -20,7 +21,7 @@ func ParseAddress(text string) (Address, error) {
 }
 
 // later are kinds that the grammar has a place for, and this version does not.
-var later = []string{"tls", "systemd", "fd", "exec", "stdio"}
+var later = []string{"tls"}
 
 // parseAddress returns the address, or what is wrong with text.
 func parseAddress(text string) (Address, string) {
@@ -35,10 +36,8 @@ func parseAddress(text string) (Address, string) {
 		return parseUnix(text)
 	case strings.HasPrefix(text, "@"):
 		return Address{}, "an abstract name is written unix://" + text
-	case text == "echo:":
-		return Address{Kind: Echo}, ""
-	case text == "discard:":
-		return Address{Kind: Discard}, ""
+	case strings.HasSuffix(text, ":") && bare[text[:len(text)-1]] != 0:
+		return Address{Kind: bare[text[:len(text)-1]]}, ""
 	}
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok {
@@ -49,26 +48,37 @@ func parseAddress(text string) (Address, string) {
 		return parseTCP(rest)
 	case "unix":
 		return parseUnix(rest)
+	case "fd":
+		return parseFD(rest)
+	case "systemd":
+		return parseSystemd(rest)
+	case "exec":
+		return parseExec(rest)
+	}
+	if bare[scheme] != 0 {
+		return Address{}, fmt.Sprintf("nothing follows %q", scheme+":")
 	}
 	return Address{}, unknownKind(scheme)
 }
 
+// bare are the kinds that are written as their name and a colon.
+var bare = map[string]Kind{"stdio": Stdio, "echo": Echo, "discard": Discard}
+
 // unprintable are runes that no address needs raw, and no terminal should see.
-func unprintable(r rune) bool { return !strconv.IsPrint(r) }
+// Bytes that are not UTF-8 come as a utf8.RuneError.
+func unprintable(r rune) bool { return r == utf8.RuneError || !strconv.IsPrint(r) }
 
 // parseBare parses HOST:PORT, and explains what only looks like an address.
 func parseBare(text string) (Address, string) {
 	scheme, _, ok := strings.Cut(text, ":")
 	switch {
-	case !ok && (text == "echo" || text == "discard"):
+	case !ok && bare[text] != 0:
 		return Address{}, fmt.Sprintf("did you mean %q?", text+":")
 	case !ok:
 		return Address{}, "it has no port, kind or leading slash"
-	case scheme == "echo" || scheme == "discard":
+	case bare[scheme] != 0:
 		return Address{}, fmt.Sprintf("nothing follows %q", scheme+":")
-	case scheme == "stdio":
-		return Address{}, unknownKind(scheme)
-	case scheme == "tcp" || scheme == "unix":
+	case scheme == "tcp" || scheme == "unix" || scheme == "systemd" || scheme == "exec":
 		return Address{}, fmt.Sprintf("two slashes follow %q", scheme+":")
 	}
 	return parseTCP(text)
@@ -81,8 +91,8 @@ func unknownKind(scheme string) string {
 			return scheme + " addresses are not supported by this version"
 		}
 	}
-	known := append([]string{"tcp", "unix", "echo", "discard"}, later...)
-	if best := nearest(scheme, known); best != "" {
+	known := slices.Concat(kindNames[TCP:], later)
+	if best := nearest(strings.ToLower(scheme), known); best != "" {
 		return fmt.Sprintf("unknown kind %q, did you mean %q?", scheme, best)
 	}
 	return fmt.Sprintf("unknown kind %q", scheme)
@@ -91,36 +101,65 @@ func unknownKind(scheme string) string {
 // parseTCP parses what follows tcp://.
 func parseTCP(rest string) (Address, string) {
 	rest, query, hasQuery := strings.Cut(rest, "?")
-	i := strings.LastIndexByte(rest, ':')
-	if i < 0 {
-		return Address{}, "it has no port: write HOST:PORT"
+	host, port, reason := parseHostPort(rest)
+	if reason != "" {
+		return Address{}, reason
 	}
-	host, port := rest[:i], rest[i+1:]
+	return withOptions(Address{Kind: TCP, Host: host, Port: port}, query, hasQuery)
+}
+
+// parseHostPort parses HOST:PORT, :PORT and [IPv6]:PORT.
+func parseHostPort(text string) (host string, port uint16, reason string) {
+	i := strings.LastIndexByte(text, ':')
+	switch {
+	case strings.HasPrefix(text, "[") && !strings.Contains(text, "]:"):
+		return "", 0, "it has no port after a bracket: write [IPv6]:PORT"
+	case i < 0:
+		return "", 0, "it has no port: write HOST:PORT"
+	}
+	host, digits := text[:i], text[i+1:]
 	switch {
 	case strings.HasPrefix(host, "["):
 		inner, closed := strings.CutSuffix(host[1:], "]")
-		if _, err := netip.ParseAddr(inner); !closed || err != nil || !strings.Contains(inner, ":") {
-			return Address{}, fmt.Sprintf("%q is not an IPv6 address in brackets", host)
+		ip, ok := parseIPv6(inner)
+		if !closed || !ok {
+			return "", 0, fmt.Sprintf("%q is not an IPv6 address in brackets", host)
 		}
-		host = inner
+		host = ip.String() // one way to write it, so that equal addresses are equal
 	case strings.Contains(host, ":"):
-		return Address{}, fmt.Sprintf("an IPv6 address stands in brackets: [%s]:%s", host, port)
-	case strings.ContainsAny(host, "/@[]%\\\"' "):
-		return Address{}, fmt.Sprintf("%q is not a host", host)
+		return "", 0, bareIPv6(text, host, digits)
+	case strings.ContainsAny(host, notInHosts):
+		return "", 0, fmt.Sprintf("%q is not a host", host)
 	}
-	if port == "" {
-		return Address{}, "its port is missing"
+	if digits == "" {
+		return "", 0, "its port is missing"
 	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || port[0] == '+' {
-		return Address{}, fmt.Sprintf("port %q is not a number from 0 to 65535", port)
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil || digits[0] == '+' {
+		return "", 0, fmt.Sprintf("port %q is not a number from 0 to 65535", digits)
 	}
-	if hasQuery {
-		if _, reason := parseOptions(query, "tcp", nil); reason != "" {
-			return Address{}, reason
-		}
+	return host, uint16(n), ""
+}
+
+// bareIPv6 explains a text with several colons: an IPv6 address with a port after
+// it, or without, or none.
+func bareIPv6(text, host, port string) string {
+	if _, ok := parseIPv6(host); ok {
+		return fmt.Sprintf("an IPv6 address stands in brackets: [%s]:%s", host, port)
 	}
-	return Address{Kind: TCP, Host: host, Port: uint16(n)}, ""
+	if _, ok := parseIPv6(text); ok {
+		return fmt.Sprintf("an IPv6 address stands in brackets, and has no port: write [%s]:PORT", text)
+	}
+	return fmt.Sprintf("%q is not a host", host)
+}
+
+// notInHosts are in no host's name and in no IPv6 zone.
+const notInHosts = "/@[]%\\\"' "
+
+// parseIPv6 parses an IPv6 address with or without a zone.
+func parseIPv6(s string) (netip.Addr, bool) {
+	ip, err := netip.ParseAddr(s)
+	return ip, err == nil && ip.Is6() && !strings.ContainsAny(ip.Zone(), notInHosts)
 }
 
 // parseUnix parses what follows unix://.
@@ -128,7 +167,7 @@ func parseUnix(rest string) (Address, string) {
 	rest, query, hasQuery := strings.Cut(rest, "?")
 	path, err := url.PathUnescape(rest)
 	if err != nil {
-		return Address{}, "a % in it is not followed by two hexadecimal digits"
+		return Address{}, badEscape
 	}
 	a := Address{Kind: Unix, Path: path}
 	switch {
@@ -145,78 +184,67 @@ func parseUnix(rest string) (Address, string) {
 	case len(a.Path) > maxUnixPath:
 		return Address{}, fmt.Sprintf("its path has %d bytes; the system takes %d", len(a.Path), maxUnixPath)
 	}
-	if hasQuery {
-		known := []string{"mode"}
-		if a.Abstract {
-			known = nil // there is no file
-		}
-		options, reason := parseOptions(query, "unix", known)
-		if reason != "" {
-			return Address{}, reason
-		}
-		if a.Mode, reason = parseMode(options["mode"]); reason != "" {
-			return Address{}, reason
-		}
+	return withOptions(a, query, hasQuery)
+}
+
+const badEscape = "a % in it is not followed by two hexadecimal digits"
+
+// parseFD parses what follows fd://.
+func parseFD(rest string) (Address, string) {
+	rest, query, hasQuery := strings.Cut(rest, "?")
+	n, err := strconv.ParseUint(rest, 10, 20)
+	if err != nil {
+		return Address{}, fmt.Sprintf("%q is not the number of a descriptor", rest)
 	}
+	return withOptions(Address{Kind: FD, FD: int(n)}, query, hasQuery)
+}
+
+// maxSystemdName is how long systemd lets a descriptor's name be.
+const maxSystemdName = 255
+
+// parseSystemd parses what follows systemd://.
+func parseSystemd(rest string) (Address, string) {
+	rest, query, hasQuery := strings.Cut(rest, "?")
+	name, err := url.PathUnescape(rest)
+	switch {
+	case err != nil:
+		return Address{}, badEscape
+	case name == "":
+		return Address{}, "its name is missing: write the FileDescriptorName of the socket unit"
+	case len(name) > maxSystemdName || strings.ContainsAny(name, ":\x00"):
+		return Address{}, fmt.Sprintf("%q is not a name that systemd gives to a descriptor", name)
+	}
+	return withOptions(Address{Kind: Systemd, Path: name}, query, hasQuery)
+}
+
+// parseExec parses what follows exec://.
+func parseExec(rest string) (Address, string) {
+	rest, query, hasQuery := strings.Cut(rest, "?")
+	path, err := url.PathUnescape(rest)
+	switch {
+	case err != nil:
+		return Address{}, badEscape
+	case !strings.HasPrefix(path, "/"):
+		return Address{}, "a path begins with a slash, so that there are three: exec:///PATH"
+	case strings.HasSuffix(path, "/"):
+		return Address{}, "its path does not name a program"
+	case strings.Contains(path, "\x00"):
+		return Address{}, "its path has a zero byte"
+	}
+	return withOptions(Address{Kind: Exec, Path: path}, query, hasQuery)
+}
+
+// withOptions returns a with the options of a query, if there is one.
+func withOptions(a Address, query string, has bool) (Address, string) {
+	if !has {
+		return a, ""
+	}
+	_, canonical, reason := parseOptions(a, query)
+	if reason != "" {
+		return Address{}, reason
+	}
+	a.Options = canonical
 	return a, ""
-}
-
-func parseMode(s string) (fs.FileMode, string) {
-	n, err := strconv.ParseUint(s, 8, 32)
-	if err != nil || n == 0 || n > 0o777 || s[0] == '+' {
-		return 0, fmt.Sprintf("mode %q is not an octal number from 0001 to 0777", s)
-	}
-	return fs.FileMode(n), ""
-}
-
-// parseOptions parses a query: key=value, with & between them, each known key
-// once.
-func parseOptions(query, kind string, known []string) (map[string]string, string) {
-	options := make(map[string]string)
-	for pair := range strings.SplitSeq(query, "&") {
-		key, value, ok := strings.Cut(pair, "=")
-		if !ok || value == "" {
-			return nil, fmt.Sprintf("option %q: write NAME=VALUE", pair)
-		}
-		if _, twice := options[key]; twice {
-			return nil, fmt.Sprintf("option %q is given twice", key)
-		}
-		options[key] = value
-		if reason := unknownOption(key, kind, known); reason != "" {
-			return nil, reason
-		}
-	}
-	return options, ""
-}
-
-func unknownOption(key, kind string, known []string) string {
-	for _, k := range known {
-		if k == key {
-			return ""
-		}
-	}
-	switch best := nearest(key, known); {
-	case best != "":
-		return fmt.Sprintf("unknown option %q, did you mean %q?", key, best)
-	case len(known) == 0:
-		return fmt.Sprintf("unknown option %q: this %s address takes none", key, kind)
-	}
-	return fmt.Sprintf("unknown option %q: a %s address takes %s", key, kind, strings.Join(known, ", "))
-}
-
-// escape writes a path so that parseUnix reads it back.
-func escape(path string) string {
-	var b strings.Builder
-	for _, r := range path {
-		if r == '%' || r == '?' || unprintable(r) || r == '\uFFFD' {
-			for _, c := range []byte(string(r)) {
-				fmt.Fprintf(&b, "%%%02X", c)
-			}
-			continue
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }
 
 // nearest returns the word of list that s was probably meant to be, or "".

@@ -53,7 +53,11 @@ func (s *Socket) Shutdown(ctx context.Context, cause error) (Report, error) {
 	defer s.prove.Unlock()
 	if s.proof.Kernel == "" || s.proof.State != lifetime.Released {
 		s.proof = Report{Unread: before.unread, Unsent: before.unsent}
-		s.proof.Kernel, s.proof.Why = before.after()
+		if e, ok := s.t.(*execTransport); ok {
+			s.proof.Kernel, s.proof.Why = e.await(ctx)
+		} else {
+			s.proof.Kernel, s.proof.Why = before.after()
+		}
 	}
 	s.proof.Report = r
 	return s.proof, err

@@ -30,6 +30,9 @@ type At struct {
 	Place  Place           // the zero Place is "socket"
 	Policy lifetime.Policy // of the socket and of its halves
 	In     *Socket         // where to build it; nil allocates
+	// Stderr gets the lines that the program of an exec: address writes to its
+	// standard error; see [process.Command]. Nil discards them.
+	Stderr func(line string)
 }
 
 // A Place is the name that a socket goes by below its parent.

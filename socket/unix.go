@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/user"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -29,9 +31,9 @@ type unixFile struct {
 
 // listenUnix opens a Unix listener. A file that a dead process left is
 // replaced; two processes that start at once do that one after the other.
-func (l *Listener) listenUnix(ctx context.Context) error {
+func (l *Listener) listenUnix(ctx context.Context, s *settings) error {
 	if l.a.Abstract {
-		return l.bindUnix(ctx)
+		return l.bindUnix(ctx, s)
 	}
 	unlock, err := lockPath(ctx, l.a.Path)
 	if err != nil {
@@ -41,38 +43,91 @@ func (l *Listener) listenUnix(ctx context.Context) error {
 	if err := clearStale(l.a.Path); err != nil {
 		return err
 	}
-	if err := l.bindUnix(ctx); err != nil {
+	if err := l.bindUnix(ctx, s); err != nil {
 		return err
 	}
 	info, err := os.Lstat(l.a.Path)
-	if err == nil && l.a.Mode != 0 {
-		err = os.Chmod(l.a.Path, l.a.Mode)
-	}
 	if err != nil {
 		l.ln.Close()
 		return err
 	}
 	l.file = &unixFile{l.a.Path, info}
+	if err := setFile(l.a.Path, s); err != nil {
+		l.release()
+		return err
+	}
 	return nil
 }
 
-func (l *Listener) bindUnix(ctx context.Context) error {
-	var lc net.ListenConfig
+func (l *Listener) bindUnix(ctx context.Context, s *settings) error {
+	lc := net.ListenConfig{Control: s.control(listening)}
 	ln, err := lc.Listen(ctx, l.a.network(), l.a.address())
 	if err != nil {
 		return err
 	}
-	u, ok := ln.(*net.UnixListener)
-	if !ok {
-		ln.Close()
-		return errors.ErrUnsupported
+	if u, ok := ln.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false) // see unixFile
 	}
-	u.SetUnlinkOnClose(false) // see unixFile
-	l.ln = u
+	k, err := newKernelListener(ln, s, true)
+	if err != nil {
+		return err
+	}
+	l.ln = k
 	return nil
 }
 
-// remove removes the file if it is still ours.
+// setFile gives a socket file its owner and its mode, which until then was no
+// wider than both.
+func setFile(path string, s *settings) error {
+	uid, gid, err := s.owner()
+	if err != nil {
+		return err
+	}
+	if uid >= 0 || gid >= 0 {
+		if err := os.Lchown(path, uid, gid); err != nil {
+			return fmt.Errorf("option %q: %w", "owner", err)
+		}
+	}
+	mode := s.mode
+	if mode == 0 && (uid >= 0 || gid >= 0) {
+		mode = defaultOwnedMode
+	}
+	if mode == 0 {
+		return nil
+	}
+	return os.Chmod(path, mode)
+}
+
+// defaultOwnedMode is the mode of a socket file that was given to somebody: for
+// the owner and the group. A umask is about the process's own files.
+const defaultOwnedMode = 0o660
+
+// owner returns the numbers of the owner and the group, -1 for one that stays.
+func (s *settings) owner() (uid, gid int, err error) {
+	uid, gid = -1, -1
+	if s.user != "" {
+		if uid, err = strconv.Atoi(s.user); err != nil {
+			u, err := user.Lookup(s.user)
+			if err != nil {
+				return -1, -1, fmt.Errorf("option %q: %w", "owner", err)
+			}
+			uid, _ = strconv.Atoi(u.Uid)
+		}
+	}
+	if s.group != "" {
+		if gid, err = strconv.Atoi(s.group); err != nil {
+			g, err := user.LookupGroup(s.group)
+			if err != nil {
+				return -1, -1, fmt.Errorf("option %q: %w", "owner", err)
+			}
+			gid, _ = strconv.Atoi(g.Gid)
+		}
+	}
+	return uid, gid, nil
+}
+
+// remove removes the file if it is still ours. The listener must be open still:
+// see [Listener.release].
 func (f *unixFile) remove() {
 	if now, err := os.Lstat(f.path); err == nil && os.SameFile(now, f.info) {
 		os.Remove(f.path)
@@ -92,17 +147,23 @@ func clearStale(path string) error {
 		return fmt.Errorf("%s is there already, and is not a socket: it is not replaced", path)
 	}
 	c, err := net.DialTimeout("unix", path, probeTime)
-	if err == nil {
+	switch {
+	case err == nil:
 		c.Close()
 		return errLive
-	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return os.Remove(path)
-	}
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, os.ErrDeadlineExceeded) {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		err = os.Remove(path)
+	case errors.Is(err, syscall.EAGAIN) || IsTimeout(err):
 		return errLive // with a full backlog
+	case errors.Is(err, syscall.EPROTOTYPE):
+		return errLive // for datagrams
+	default:
+		err = fmt.Errorf("probing the socket that is there: %w", reason(err))
 	}
-	return fmt.Errorf("probing the socket that is there: %w", reason(err))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // who listened there has just removed it
+	}
+	return err
 }
 
 // lockTry is how often a lock that somebody holds is tried again.

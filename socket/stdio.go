@@ -1,0 +1,281 @@
+package socket
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A stdioTransport is standard input and output as one connection. They may be
+// anything: pipes, terminals, files. Others share them, a shell for one, and
+// would see it if they were made non-blocking; so they are waited for with
+// poll(2), and written in pieces that do not block after that.
+type stdioTransport struct {
+	in, out stdioHalf
+}
+
+// A stdioHalf is one of the two.
+type stdioHalf struct {
+	f     *os.File // guards the number: it is closed after the last call has left
+	raw   syscall.RawConn
+	piece int  // how much may be written at once
+	sock  bool // a socket: its FIN reaches copies of the descriptor
+	// wake is a pipe whose writer is closed to end the waiting, for good.
+	wake, wakeUp *os.File
+	wakeRaw      syscall.RawConn
+}
+
+var (
+	errStdioTaken = errors.New("standard input and output are in use: they can be dialled or listened on once")
+	stdio         sync.Once
+)
+
+// newStdio takes standard input and output. Whatever else the process writes
+// there, from then on, goes to /dev/null: the stream is the socket's alone.
+func newStdio() (t transport, err error) {
+	err = errStdioTaken
+	stdio.Do(func() { t, err = takeStdio() })
+	return t, err
+}
+
+func takeStdio() (transport, error) {
+	var halves [2]int
+	for i := range halves {
+		n, err := unix.FcntlInt(uintptr(i), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			if i == 1 {
+				unix.Close(halves[0])
+			}
+			return nil, fmt.Errorf("descriptor %d: %w", i, err)
+		}
+		halves[i] = n
+	}
+	if null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0); err == nil {
+		for i := range halves {
+			replaceFD(int(null.Fd()), i)
+		}
+		null.Close()
+	}
+	return stdioOf(halves[0], halves[1])
+}
+
+// stdioOf makes a transport of two descriptors, which it owns, also when it
+// fails. If they are one connection, as inetd passes it, that is the transport.
+func stdioOf(in, out int) (transport, error) {
+	fin, fout := os.NewFile(uintptr(in), "stdin"), os.NewFile(uintptr(out), "stdout")
+	if sameConnection(fin, fout) {
+		defer fin.Close()
+		defer fout.Close()
+		if c, err := net.FileConn(fin); err == nil {
+			return newKernelTransport(c)
+		}
+	}
+	t := &stdioTransport{}
+	err := t.in.open(fin)
+	if err == nil {
+		err = t.out.open(fout)
+	}
+	if err != nil {
+		fin.Close()
+		fout.Close()
+		t.in.shut()
+		t.out.shut()
+		return nil, err
+	}
+	return t, nil
+}
+
+// sameConnection reports whether two files are one connected socket.
+func sameConnection(a, b *os.File) bool {
+	ia, erra := a.Stat()
+	ib, errb := b.Stat()
+	if erra != nil || errb != nil || ia.Mode().Type() != os.ModeSocket || !os.SameFile(ia, ib) {
+		return false
+	}
+	listens, err := inspectFD(int(a.Fd()), true)
+	return err == nil && !listens
+}
+
+func (h *stdioHalf) open(f *os.File) (err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	h.piece = bufferSize
+	switch info.Mode().Type() {
+	case os.ModeNamedPipe:
+		h.piece = pipeBuf
+	case os.ModeSocket:
+		h.sock = true
+	case os.ModeDevice | os.ModeCharDevice:
+		h.piece = terminalBuf
+	}
+	if h.raw, err = f.SyscallConn(); err != nil {
+		return err
+	}
+	if h.wake, h.wakeUp, err = os.Pipe(); err != nil {
+		return err
+	}
+	if h.wakeRaw, err = h.wake.SyscallConn(); err != nil {
+		return err
+	}
+	h.f = f
+	return nil
+}
+
+// terminalBuf is how much a terminal takes that poll(2) calls writable.
+const terminalBuf = 256
+
+// interrupt ends waiting, now and later.
+func (h *stdioHalf) interrupt() { h.wakeUp.Close() }
+
+// shut closes the descriptor, after whoever is inside has left.
+func (h *stdioHalf) shut() {
+	if h.wakeUp != nil {
+		h.wakeUp.Close()
+	}
+	if h.f != nil {
+		h.f.Close()
+	}
+	if h.wake != nil {
+		h.wake.Close()
+	}
+}
+
+// do calls try with the descriptor when it is ready for events, until try does
+// not return EAGAIN, or returns an error if it was interrupted or closed.
+func (h *stdioHalf) do(write bool, events int16, try func(fd int) (int, error)) (n int, err error) {
+	inside := func(fd uintptr) bool {
+		cerr := h.wakeRaw.Control(func(wake uintptr) {
+			for {
+				if err = waitFD(int(fd), int(wake), events); err != nil {
+					return
+				}
+				if n, err = try(int(fd)); err != unix.EAGAIN && err != unix.EINTR {
+					return
+				}
+			}
+		})
+		if cerr != nil {
+			err = cerr
+		}
+		return true // never by the runtime's poller
+	}
+	enter := h.raw.Read
+	if write {
+		enter = h.raw.Write
+	}
+	if cerr := enter(inside); cerr != nil {
+		return 0, net.ErrClosed
+	}
+	return max(n, 0), err
+}
+
+// waitFD waits until fd is ready, or returns os.ErrDeadlineExceeded when wake
+// is.
+func waitFD(fd, wake int, events int16) error {
+	for {
+		fds := [...]unix.PollFd{{Fd: int32(fd), Events: events}, {Fd: int32(wake), Events: unix.POLLIN}}
+		_, err := unix.Poll(fds[:], -1)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return err
+		case fds[1].Revents != 0:
+			return os.ErrDeadlineExceeded
+		case fds[0].Revents != 0:
+			return nil
+		}
+	}
+}
+
+func (t *stdioTransport) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := t.in.do(false, unix.POLLIN, func(fd int) (int, error) { return unix.Read(fd, p) })
+	if err == nil && n == 0 {
+		err = io.EOF
+	}
+	return n, err
+}
+
+func (t *stdioTransport) Write(p []byte) (n int, err error) {
+	for n < len(p) {
+		m, err := t.out.do(true, unix.POLLOUT, func(fd int) (int, error) {
+			piece := p[n:min(len(p), n+t.out.piece)]
+			if t.out.sock {
+				return unix.SendmsgN(fd, piece, nil, nil, unix.MSG_DONTWAIT)
+			}
+			return unix.Write(fd, piece)
+		})
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// CloseWrite closes standard output: there is no other end. A Write does not
+// run any more.
+func (t *stdioTransport) CloseWrite() error {
+	if t.out.sock {
+		t.out.raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
+	}
+	t.out.shut()
+	return nil
+}
+
+// Close closes both.
+func (t *stdioTransport) Close() error {
+	t.in.shut()
+	t.out.shut()
+	return nil
+}
+
+func (t *stdioTransport) CloseRead() error { return nil }
+func (t *stdioTransport) interruptRead()   { t.in.interrupt() }
+func (t *stdioTransport) interruptWrite()  { t.out.interrupt() }
+
+// resumeRead is not called: nothing is drained. Closing a pipe loses nothing.
+func (t *stdioTransport) resumeRead()    {}
+func (t *stdioTransport) drains() bool   { return false }
+func (t *stdioTransport) vanished() bool { return false }
+
+// disconnect wakes everybody. Pipes and terminals know no reset.
+func (t *stdioTransport) disconnect() {
+	t.in.interrupt()
+	t.out.interrupt()
+}
+
+func (t *stdioTransport) ready() bool {
+	unread, _ := t.queues()
+	return unread > 0
+}
+
+// queues returns how much has arrived. What was written is the other end's.
+func (t *stdioTransport) queues() (unread, unsent int) {
+	t.in.raw.Control(func(fd uintptr) { unread, _ = queues(int(fd)) })
+	return unread, 0
+}
+
+func (t *stdioTransport) SetReadDeadline(time.Time) error  { return os.ErrNoDeadline }
+func (t *stdioTransport) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }
+
+func (t *stdioTransport) LocalAddr() net.Addr  { return kindAddr{} }
+func (t *stdioTransport) RemoteAddr() net.Addr { return kindAddr{"stdio:"} }
+
+// A kindAddr is the address of what has no other than how it is written.
+type kindAddr struct{ place string }
+
+// Network returns "pipe": it is neither a network nor a socket's.
+func (kindAddr) Network() string  { return "pipe" }
+func (a kindAddr) String() string { return a.place }
