@@ -19,6 +19,7 @@ const (
 // once: dialling is the conn's own business.
 func (s *Server) accept(l *socket.Listener) {
 	defer s.accepting.Done()
+	defer s.lastAccept()
 	trouble := acceptTrouble{s: s, l: l}
 	for {
 		in, err := l.Accept()
@@ -41,7 +42,9 @@ func (s *Server) serve(l *socket.Listener, in socket.Incoming) {
 		in.Refuse()
 		return
 	}
-	if _, err := in.Open(socket.At{Parent: &c.node, Place: clientPlace, Policy: s.Policy, In: &c.client}); err != nil {
+	at := socket.At{Parent: &c.node, Place: clientPlace, Policy: s.Policy, In: &c.client, Stderr: c.stderr}
+	if _, err := in.Open(at); err != nil {
+		c.failed(OpenFailed, Us, err)
 		c.node.BeginDrop()
 		return
 	}

@@ -71,7 +71,7 @@ func (c *conn) connect() error {
 		ctx, stop = context.WithTimeout(ctx, t)
 		defer stop()
 	}
-	at := socket.At{Parent: &c.node, Place: upstreamPlace, Policy: c.s.Policy, In: &c.upstream}
+	at := socket.At{Parent: &c.node, Place: upstreamPlace, Policy: c.s.Policy, In: &c.upstream, Stderr: c.stderr}
 	if _, err := socket.Dial(ctx, c.s.To, at); err != nil {
 		return err
 	}
@@ -185,6 +185,9 @@ func (c *conn) ended() {
 	}
 	if c.first == "" {
 		c.first = Us
+	}
+	if c.reason == Drained {
+		c.s.cut.Add(1)
 	}
 	c.log()
 }

@@ -40,12 +40,13 @@ func (s *Server) Drain(ctx context.Context) (DrainResult, error) {
 		return DrainResult{}, nil
 	case <-ctx.Done():
 	}
-	cut := s.Conns()
 	force, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
 	r, err := s.node.Shutdown(force, errDrained)
+	// Counted as they end: those that came to their own end just before are none.
+	cut := int(s.cut.Load())
 	if err != nil {
-		return DrainResult{Cut: cut, Left: r.Holders}, err
+		return DrainResult{Cut: cut + s.Conns(), Left: r.Holders}, err
 	}
 	return DrainResult{Cut: cut}, nil
 }
@@ -54,9 +55,7 @@ func (s *Server) Drain(ctx context.Context) (DrainResult, error) {
 func (s *Server) stopAccepting() {
 	s.stopOnce.Do(s.stop)
 	s.accepting.Wait()
-	for _, l := range s.listeners {
-		l.Resource().BeginDrop()
-	}
+	s.closeListeners()
 }
 
 func (s *Server) stop() {

@@ -23,11 +23,16 @@ func (c *conn) log() {
 		attrs = append(attrs, "err", c.err)
 	}
 	switch c.reason {
-	case DialFailed, DialTimeout, StageFailed:
+	case OpenFailed, DialFailed, DialTimeout, StageFailed:
 		level = slog.LevelWarn
 	case NoPorts:
 		level = slog.LevelWarn
 		attrs = append(attrs, "hint", "every local port to this upstream is in use")
 	}
 	c.s.Log.Log(c.ctx, level, "conn ended", attrs...)
+}
+
+// stderr logs a line of a program that is one end of the conn.
+func (c *conn) stderr(line string) {
+	c.s.Log.Info("stderr", "id", c.id(), "line", line)
 }

@@ -8,6 +8,7 @@ const (
 	EOF           Reason = "eof"            // both sides finished
 	ResetClient   Reason = "reset-client"   // the client reset the connection
 	ResetUpstream Reason = "reset-upstream" // the upstream did
+	OpenFailed    Reason = "open-failed"    // an accepted exec: address did not start
 	DialFailed    Reason = "dial-failed"    // no connection to the upstream
 	DialTimeout   Reason = "dial-timeout"   // none within the connect timeout
 	NoPorts       Reason = "no-ports"       // no local port left to dial from

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"relayd/lifetime"
@@ -42,8 +43,10 @@ type Server struct {
 
 	listeners []*socket.Listener
 	accepting sync.WaitGroup
+	loops     atomic.Int64  // accept loops that run
 	stopping  chan struct{} // closed when accepting is to end
 	stopOnce  sync.Once
+	cut       atomic.Int64 // conns that a drain has ended by force
 }
 
 // Waiting for the children of a server, with a bound, is a drain.
@@ -79,11 +82,29 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 		}
 		s.listeners = append(s.listeners, l)
 	}
+	s.loops.Store(int64(len(s.listeners)))
 	for _, l := range s.listeners {
 		s.accepting.Add(1)
 		go s.accept(l)
 	}
 	return s, nil
+}
+
+// lastAccept ends the server when its last conn has gone, after the last accept
+// loop has ended: listeners of one connection (stdio:, exec:, a connected fd://)
+// are through by themselves.
+func (s *Server) lastAccept() {
+	if s.loops.Add(-1) > 0 {
+		return
+	}
+	s.closeListeners()
+	s.node.BeginDrop()
+}
+
+func (s *Server) closeListeners() {
+	for _, l := range s.listeners {
+		l.Resource().BeginDrop()
+	}
 }
 
 // Addrs returns the addresses that are listened on, with the ports that were
@@ -96,5 +117,7 @@ func (s *Server) Addrs() []socket.Address {
 	return list
 }
 
-// Resource returns the server's place in the tree: its conns are below it.
+// Resource returns the server's place in the tree: its conns are below it. Its
+// Done is closed when the server has ended: by Drain, or by itself when no
+// listener can accept any more and the last conn has gone.
 func (s *Server) Resource() *lifetime.Node { return &s.node }

@@ -8,12 +8,39 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"relayd/socket"
 )
 
 const rootLong = `Relayd relays TCP streams. It accepts connections, connects each to an upstream,
 and moves bytes both ways, each direction to its own end.
 
 Without arguments it listens on 127.0.0.1:7000 and echoes.`
+
+const addressesLong = `Addresses are written alike for listening and dialling:
+
+  tcp://HOST:PORT, HOST:PORT, :PORT, [::1]:PORT
+                       a TCP port; without a host a listener takes all addresses
+  unix:///PATH, /PATH  a Unix socket; unix://@NAME in the abstract namespace
+  fd://N               an inherited descriptor, listening or connected
+  systemd://NAME       the next socket of that name from LISTEN_FDS
+  exec:///PATH?arg=A   a program, with the stream as its input and output
+  stdio:               our own input and output
+  echo:  discard:      upstreams of memory
+
+stdio:, exec: and a connected fd:// serve one connection when listened on, and
+relayd ends with it. Options ride in the query, as in :80?nodelay=false:
+
+`
+
+// newAddressesTopic is a help topic: relayd help addresses.
+func newAddressesTopic() *cobra.Command {
+	return &cobra.Command{
+		Use:   "addresses",
+		Short: "How addresses are written, and their options",
+		Long:  addressesLong + socket.OptionHelp(),
+	}
+}
 
 const rootExample = `  relayd                                       # an echo server to try it with
   relayd -l :8080 -t 10.0.0.5:80               # relay a port
@@ -30,7 +57,7 @@ func newRootCommand() *cobra.Command {
 	root.SuggestionsMinimumDistance = 2
 	root.SilenceErrors = true
 	root.SilenceUsage = true
-	root.AddCommand(newRunCommand("run", "Relay (what relayd does without a command)"), newVersionCommand())
+	root.AddCommand(newRunCommand("run", "Relay (what relayd does without a command)"), newVersionCommand(), newAddressesTopic())
 	return root
 }
 

@@ -58,7 +58,9 @@ func banner(w io.Writer, f *runFlags, addrs []socket.Address) error {
 	if len(f.down) > 0 {
 		fmt.Fprintf(&b, "down          %s\n", f.down.String())
 	}
-	fmt.Fprintf(&b, "try           %s\n", tryLine(addrs[0]))
+	if a := addrs[0]; a.Kind == socket.TCP || a.Kind == socket.Unix {
+		fmt.Fprintf(&b, "try           %s\n", tryLine(a))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

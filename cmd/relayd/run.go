@@ -45,7 +45,13 @@ func run(f *runFlags, stdout, stderr io.Writer) error {
 	}
 	defer removeReadyFile(f.readyFile)
 
-	s := <-signals
+	var s os.Signal
+	select {
+	case s = <-signals:
+	case <-server.Resource().Done(): // nothing is left to accept
+		log.Info("ended")
+		return nil
+	}
 	log.Info("draining", "signal", s.String(), "conns", server.Conns(), "timeout", f.drainTimeout.String())
 	return drain(server, time.Duration(f.drainTimeout), signals, log)
 }
