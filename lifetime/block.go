@@ -43,26 +43,22 @@ func (n *Node) waitBlocked(ctx context.Context) (Left, error) {
 
 	switch {
 	case m.fate() == Open:
-		return Left{w.children(), n}, n.aliveError("drop", ctx)
+		return Left{w.children(), n}, n.aliveError("drop", n.busy(), ctx)
 	case m.fate() != Dropped:
 		return Left{}, n.errorFor(m.fate(), nil)
 	case !first:
 		return Left{}, ErrDropped
 	}
-	select {
-	case <-n.Done():
-		return Left{}, nil
-	case <-ctx.Done():
-		return Left{}, n.aliveError("drop", ctx)
-	}
+	return Left{}, n.awaitRelease(ctx, "drop")
 }
 
-// undrop takes a Block drop back that nobody waits for any more, unless it just
-// went through. The lock is held.
+// undrop takes a Block drop back that nobody waits for any more, unless it has
+// gone through. If the last child is just about to make it do so, it finds the
+// owner back. The lock is held.
 func (n *Node) undrop() {
 	for {
 		w := n.load()
-		if w.state() != Dropping || w.children() == 0 || n.swap(w, w.with(Live)) {
+		if w.state() != Dropping || n.swap(w, w.with(Live)) {
 			return
 		}
 	}

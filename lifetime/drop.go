@@ -44,14 +44,10 @@ func (n *Node) Drop(ctx context.Context) (Left, error) {
 	switch wait {
 	case forOperations:
 		if !n.wait(ctx.Done(), noOps) {
-			return left, n.aliveError("drop", ctx)
+			return left, n.aliveError("drop", []string{n.Name()}, ctx)
 		}
 	case forRelease:
-		select {
-		case <-n.Done():
-		case <-ctx.Done():
-			return left, n.aliveError("drop", ctx)
-		}
+		return left, n.awaitRelease(ctx, "drop")
 	case forChildren:
 		return n.waitBlocked(ctx)
 	}
@@ -96,14 +92,18 @@ func (n *Node) drop(wait bool) (Left, waiting, error) {
 			n.unlock()
 			panic("lifetime: drop of a resource before its Init")
 		}
-		if w.children() == 0 {
+		if w.children() == 0 && w.state() != Dropping {
 			p = Refcount // without children all policies are alike
 		}
 		if p == Trap {
+			children := n.children(nil)
 			n.unlock()
-			return Left{}, forNothing, n.trap("drop")
+			return Left{}, forNothing, n.trap("drop", holdersOf(children))
 		}
 		next := w &^ owner
+		if w.ops() > 0 {
+			next += oneOwed // n stays until the interrupt is over
+		}
 		if p == Block {
 			next = w.with(Dropping)
 		}
@@ -112,16 +112,16 @@ func (n *Node) drop(wait bool) (Left, waiting, error) {
 		}
 	}
 	left := Left{w.children(), n}
+	if p == CloseChildren {
+		left = Left{} // they are closed by the time anybody looks
+	}
 	if p == Block {
 		err := n.beginBlocked(wait)
 		n.unlock()
 		return left, forChildren, err
 	}
-	if w.state() == Dropping { // the last child went this moment
-		n.attend().blocked.claimed = true
-	}
 	n.recordFate(Dropped)
-	if left.Children > 0 && p == Refcount {
+	if left.Children > 0 {
 		n.startExpiry()
 	}
 	n.unlock()
@@ -130,7 +130,9 @@ func (n *Node) drop(wait bool) (Left, waiting, error) {
 
 // dropped does the rest of a drop that went through. w is the word before it.
 func (n *Node) dropped(w word, p Policy) waiting {
-	n.interrupt(ErrDropped)
+	if w.ops() > 0 {
+		n.interrupt(ErrDropped)
+	}
 	if p == CloseChildren {
 		n.lock()
 		children := n.children(nil)
@@ -140,6 +142,9 @@ func (n *Node) dropped(w word, p Policy) waiting {
 		}
 	}
 	n.retire()
+	if w.ops() > 0 {
+		n.changed(n.sub(oneOwed)) // see drop
+	}
 	switch {
 	case p == CloseChildren:
 		return forRelease
@@ -162,7 +167,7 @@ func (n *Node) dropAgain(m meta) error {
 	switch m.fate() {
 	case Dropped, Lost:
 		if m.policy() == Trap {
-			return n.trap("drop")
+			return n.trap("drop", n.holders())
 		}
 		return ErrDropped
 	}
@@ -170,8 +175,8 @@ func (n *Node) dropAgain(m meta) error {
 }
 
 // trap poisons n and all below it, and returns the error that says why.
-func (n *Node) trap(op string) error {
-	err := &TrapError{Op: op, Name: n.Name(), Holders: n.holders()}
+func (n *Node) trap(op string, holders []string) error {
+	err := &TrapError{Op: op, Name: n.Name(), Holders: holders}
 	n.force(Trapped, WasTrapped)
 	return err
 }

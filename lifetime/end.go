@@ -55,24 +55,21 @@ func (n *Node) Ended(e End, err error) {
 	if e != PeerClosed && e != Failed {
 		panic("lifetime: Ended takes PeerClosed or Failed, not " + e.String())
 	}
+	n.mustBeBorn()
 	n.lock()
 	defer n.unlock()
-	m := n.meta.load()
-	if m.fate() == Open || e == Failed && m.fate() == Dropped {
-		n.recordEnd(e, err)
-	}
+	n.recordEnd(e, err)
 }
 
 // recordEnd keeps e and err if they may replace what is there. The lock is held.
 func (n *Node) recordEnd(e End, err error) {
-	m := n.meta.load()
-	if n.load().state() == Released || !e.replaces(m.end()) {
+	if n.load().state() == Released || !e.replaces(n.meta.load().end()) {
 		return
 	}
 	if e == Failed {
 		n.attend().failure = err
 	}
-	n.meta.store(m.withEnd(e))
+	n.meta.store(n.meta.load().withEnd(e))
 }
 
 // End returns how the resource ended, or [Open].

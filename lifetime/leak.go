@@ -74,9 +74,11 @@ func (n *Node) lost() {
 	if LeakLevel(leaks.level.Load()) == LeakStrict {
 		panic("lifetime: lost without a drop: " + info.Name + "\n" + info.Stack + "\n" + dump())
 	}
+	n.add(oneOwed) // as in drop, n stays until the interrupt is over
 	n.disown(Lost)
 	n.interrupt(ErrDropped)
 	n.retire()
+	n.changed(n.sub(oneOwed))
 }
 
 // dump returns Snapshot(nil) as text, a line and a stack for each resource.
@@ -98,6 +100,7 @@ func dump() string {
 // the resource is shut down. Zero and less is no bound, the default. It has no
 // effect after the drop.
 func (n *Node) SetGrace(d time.Duration) {
+	n.mustBeBorn()
 	n.lock()
 	n.attend().grace = d
 	n.unlock()

@@ -69,6 +69,7 @@ func (n *Node) Leave() {
 func (n *Node) left() {
 	w := n.load()
 	if w.ops() == opMask {
+		n.changed(n.add(oneOp)) // who recovers can go on
 		panic("lifetime: Leave without Enter")
 	}
 	n.changed(w)
@@ -94,22 +95,28 @@ func (n *Node) refuse(op string) error {
 	n.unlock()
 	switch m.fate() {
 	case Open:
+		n.mustBeBorn()
 		switch {
-		case w.state() == unborn || w.state() == beingBorn:
-			panic("lifetime: use of a resource before its Init")
 		case w.state() == Dropping:
 			return ErrDropping
-		case w&opsFull != 0 || w.children() == countMask:
+		case op == "enter" && w.ops() >= maxOps || op == "acquire" && w.children() == countMask:
 			return errFull
 		}
 		return nil
 	case Dropped, Lost:
 		if m.policy() == Trap {
-			return n.trap(op)
+			return n.trap(op, n.holders())
 		}
 		return ErrDropped
 	}
 	return n.errorFor(m.fate(), nil)
+}
+
+// mustBeBorn panics before Init, which would forget whatever n was told.
+func (n *Node) mustBeBorn() {
+	if s := n.State(); s == unborn || s == beingBorn {
+		panic("lifetime: use of a resource before its Init")
+	}
 }
 
 // ID returns the resource's id, which no other resource of the process ever
@@ -124,6 +131,7 @@ func (n *Node) Policy() Policy { return n.meta.load().policy() }
 
 // Done returns a channel that is closed when the resource has been released.
 func (n *Node) Done() <-chan struct{} {
+	n.mustBeBorn()
 	n.lock()
 	defer n.unlock()
 	if n.load().state() == Released {
@@ -148,6 +156,7 @@ type attendant struct {
 	failure error         // of a Failed end
 	cause   error         // of a shutdown or finish that began here
 	cut     func(error)   // ends the context of the drain that runs
+	forced  End           // what cut the drain
 	stack   []uintptr     // where the resource was made
 	grace   time.Duration
 	expiry  *time.Timer

@@ -24,6 +24,9 @@ func (n *Node) retire() {
 	}
 	n.stopExpiry()
 	n.unlock()
+	if w.owned() {
+		n.interrupt(ErrDropped)
+	}
 	n.parent.childDone()
 	if k := n.meta.load().kind(); k.drain != nil && (k.owed == nil || k.owed(n)) {
 		if w&watched != 0 {
@@ -52,27 +55,35 @@ func (n *Node) childDone() {
 func (n *Node) drain(k *erased) {
 	ctx, cut := context.WithCancelCause(context.Background())
 	defer cut(nil)
+	n.lock()
+	a := n.attend()
+	a.cut = cut
+	forced, by := n.load().forced(), a.forced
+	n.unlock()
+	if forced { // before it began
+		cut(n.errorFor(by, nil))
+	}
+	n.quiet()
 	if k.drainTimeout > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, k.drainTimeout)
 		defer stop()
 	}
-	n.lock()
-	forced := n.load().state() != Draining
-	if !forced {
-		n.attend().cut = cut
-	}
-	n.unlock()
-	if forced { // before it began
-		cut(n.Err())
-	}
-	n.wait(nil, noOps) // they were interrupted
 	if err := k.drain(ctx, n); err != nil {
 		n.lock()
 		n.recordEnd(Failed, err)
 		n.unlock()
 	}
 	n.changed(n.sub(oneOwed))
+}
+
+// quiet waits until the last operation at or below n has left. They were
+// interrupted, or are let go on by a finish.
+func (n *Node) quiet() {
+	n.wait(nil, noOps)
+	for _, c := range n.kids() {
+		c.quiet()
+	}
 }
 
 // settle releases n if nothing is left to wait for, and then whatever above it
@@ -163,8 +174,10 @@ func (n *Node) force(to State, e End) {
 	var few [8]*Node
 	children := n.children(few[:0])
 	var cut func(error)
-	if a := n.attendant(); a != nil {
+	if w.state() == Draining {
+		a := n.attend()
 		cut, a.cut = a.cut, nil
+		a.forced = e // for a drain that has not begun
 	}
 	n.unlock()
 

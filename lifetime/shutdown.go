@@ -102,7 +102,8 @@ func (n *Node) recordShutdown(cause error) bool {
 		a.report = &shutdownRecord{began: time.Now()}
 		a.report.Report = Report{ID: n.ID(), Name: n.Name(), Holders: below, Cause: cause}
 	}
-	if a.cause == nil && !w.forced() {
+	// Who has heard a cause from above goes on hearing that one.
+	if a.cause == nil && !w.forced() && n.meta.load().end() != Finished {
 		a.cause = cause
 	}
 	return true
@@ -161,21 +162,35 @@ func (n *Node) shutdownError() error {
 
 // waitReleased waits for the release and returns the report.
 func (n *Node) waitReleased(ctx context.Context, op string) (Report, error) {
-	select {
-	case <-n.Done():
+	err := n.awaitRelease(ctx, op)
+	if err == nil {
 		return n.finalReport(), nil
-	default:
-	}
-	select {
-	case <-n.Done():
-		return n.finalReport(), nil
-	case <-ctx.Done():
 	}
 	r := n.interimReport()
 	if r.State == Released {
 		return n.finalReport(), nil
 	}
-	return r, n.aliveError(op, ctx)
+	return r, err
+}
+
+// awaitRelease waits for the release. When ctx ends first, the error names what
+// n waits for.
+func (n *Node) awaitRelease(ctx context.Context, op string) error {
+	select {
+	case <-n.Done():
+		return nil // however ctx is
+	default:
+	}
+	select {
+	case <-n.Done():
+		return nil
+	case <-ctx.Done():
+	}
+	names := n.busy()
+	if len(names) == 0 { // released by now
+		return nil
+	}
+	return n.aliveError(op, names, ctx)
 }
 
 // finalReport returns the one report of a released resource.
@@ -202,7 +217,7 @@ func (n *Node) interimReport() Report {
 	return r
 }
 
-// aliveError names what n waits for.
-func (n *Node) aliveError(op string, ctx context.Context) error {
-	return &holdersError{op, n.Name(), n.busy(), context.Cause(ctx)}
+// aliveError names what op on n waited for until ctx ended.
+func (n *Node) aliveError(op string, holders []string, ctx context.Context) error {
+	return &holdersError{op, n.Name(), holders, context.Cause(ctx)}
 }

@@ -97,10 +97,13 @@ func (n *Node) kids() []*Node {
 	list := n.children(make([]*Node, 0, 4))
 	n.unlock()
 	if len(list) > 1 {
-		slices.SortFunc(list, func(a, b *Node) int { return cmp.Compare(a.ID(), b.ID()) })
+		slices.SortFunc(list, byID)
 	}
 	return list
 }
+
+// byID orders nodes by age.
+func byID(a, b *Node) int { return cmp.Compare(a.ID(), b.ID()) }
 
 // Find returns the resource with this id at or below n, or anywhere in the
 // process if n is nil; nil if there is none that is not released. It is how a
@@ -109,7 +112,7 @@ func (n *Node) Find(id uint64) *Node {
 	if n == nil {
 		n = &process
 	}
-	if n.ID() == id {
+	if n.ID() == id && n != &process && n.State() != Released {
 		return n
 	}
 	for _, c := range n.kids() {
@@ -155,6 +158,23 @@ func (n *Node) holders() []string {
 		}
 	}
 	return names
+}
+
+// holdersOf is holders for a parent that counted some of these children among
+// its holders a moment ago: if none holds it by now, it names them all.
+func holdersOf(children []*Node) []string {
+	slices.SortFunc(children, byID)
+	var holding, all []string
+	for _, c := range children {
+		all = append(all, c.Name())
+		if c.load().held() {
+			holding = append(holding, c.Name())
+		}
+	}
+	if holding == nil {
+		return all
+	}
+	return holding
 }
 
 // below describes what is held below n.

@@ -55,10 +55,11 @@ const (
 	oneChild word = 1 << 8
 	oneOwed  word = 1 << 28
 	oneOp    word = 1 << 48
-	opsFull  word = 1 << 63 // 32,768 operations: no more may enter
+	opsFull  word = 1 << 63 // 32,768 operations: the last one may not enter
 
 	countMask = 1<<20 - 1 // of children, and of owed
 	opMask    = 1<<16 - 1
+	maxOps    = int(opsFull/oneOp) - 1
 )
 
 // What Enter and Leave add, and what must be true after it for them to be
