@@ -6,8 +6,8 @@ import (
 )
 
 // An End says how a resource ended. The first end is kept, except that a
-// shutdown, a trap or a failure that cuts a drain short replaces the drop that
-// began it.
+// shutdown, a trap or a failure that cuts a drain short replaces the drop or
+// the finish that began it.
 type End uint8
 
 // The ends, and what [Node.Err] returns for each.
@@ -50,7 +50,8 @@ func (e End) replaces(old End) bool {
 // Ended records how the resource ended as far as the outside is concerned:
 // [PeerClosed], or [Failed] with the error that will be [Node.Err]. It does not
 // end anything by itself. What our own side did before wins: a reset that
-// follows our own shutdown is not a failure.
+// follows our own shutdown is not a failure. One that follows a drop or a
+// finish is: what was owed is lost.
 func (n *Node) Ended(e End, err error) {
 	if e != PeerClosed && e != Failed {
 		panic("lifetime: Ended takes PeerClosed or Failed, not " + e.String())

@@ -202,6 +202,43 @@ func TestTrapNamesTheChildThatIsGoing(t *testing.T) {
 	mustState(t, n, Released)
 }
 
+// Somebody may look at a resource that is being released while an Enter, which
+// is going to fail, has counted itself in. The release must wake him: the Enter
+// will not find that anybody waits.
+func TestReleaseWakesWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		woken := false
+		releasing = func(n *Node) {
+			n.add(oneOp) // the first half of Enter
+			go func() {
+				n.wait(nil, noOps)
+				woken = true
+			}()
+			synctest.Wait()
+			if woken {
+				t.Error("nobody waits")
+			}
+		}
+		defer func() { releasing = func(*Node) {} }()
+		n := new(plain)
+		if err := releasedKind.Init(n, nil, Refcount); err != nil {
+			t.Fatal(err)
+		}
+		n.BeginDrop()
+		n.Leave() // the second half
+		synctest.Wait()
+		if !woken {
+			t.Error("whoever waits was not woken")
+		}
+	})
+}
+
+// releasing is what the release of a releasedKind does.
+var (
+	releasing    = func(*Node) {}
+	releasedKind = NewKind(Hooks[plain]{Name: "released", Release: func(p *plain) { releasing(&p.Node) }})
+)
+
 // A grace that is over in good time leaves no timer behind, which would keep the
 // resource from the garbage collector.
 func TestGraceTimerIsStopped(t *testing.T) {
@@ -220,6 +257,34 @@ func TestGraceTimerIsStopped(t *testing.T) {
 		mustState(t, n, Released)
 		if n.attendant().expiry != nil {
 			t.Errorf("%s: the grace goes on", name)
+		}
+	}
+}
+
+// A parent that lives long keeps nothing of the children that are gone, in
+// whatever order they go, nor do they keep each other.
+func TestReleasedChildrenAreForgotten(t *testing.T) {
+	for _, attended := range []bool{false, true} {
+		for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
+			n := newPlain(t, nil, Refcount)
+			children := []*Node{newPlain(t, n, Refcount), newPlain(t, n, Refcount), newPlain(t, n, Refcount)}
+			if attended {
+				n.SetGrace(0)
+			}
+			left := slices.Clone(children)
+			for _, i := range order {
+				c := children[i]
+				c.BeginDrop()
+				left = slices.DeleteFunc(left, func(l *Node) bool { return l == c })
+				if got := n.kids(); !slices.Equal(got, left) || len(n.children(nil)) != len(left) {
+					t.Errorf("attended %v, order %v: %d children are listed, want %d", attended, order, len(got), len(left))
+				}
+				if c.next != nil || c.prev != nil {
+					t.Errorf("attended %v, order %v: a released child leads to others", attended, order)
+				}
+			}
+			n.BeginDrop()
+			mustState(t, n, Released)
 		}
 	}
 }

@@ -23,17 +23,19 @@ type Hooks[T any] struct {
 	// Interrupt wakes the operations inside t, and those that have entered and
 	// not begun to wait, so that they leave soon: the handle is dead. cause is
 	// what they should return. It may be called again with another cause, from
-	// several goroutines, and when nothing is inside after all.
+	// several goroutines, and when nothing is inside after all. t is not
+	// released before it has returned.
 	Interrupt func(t *T, cause error)
 
 	// Owed reports whether Drain has anything to do; nil means always. It is
 	// called once, on the goroutine of whoever dropped last.
 	Owed func(t *T) bool
 	// Drain finishes what t owes to its peer, after the last holder is gone and
-	// the last operation has left. It runs on a goroutine of the resource's own. ctx ends at the deadline, or
-	// when a shutdown or a trap cuts the drain: context.Cause says which. An
-	// error makes the resource's end [Failed]. (The order of the parameters
-	// lets a method expression be the hook.)
+	// the last operation, in t or below, has left; what is owed below is drained
+	// at the same time. It runs on a goroutine of the resource's own. ctx ends
+	// at the deadline, or when a shutdown or a trap cuts the drain:
+	// context.Cause says which. An error makes the resource's end [Failed].
+	// (The order of the parameters lets a method expression be the hook.)
 	Drain func(t *T, ctx context.Context) error
 	// DrainTimeout bounds Drain. Zero means 2s, negative no bound.
 	DrainTimeout time.Duration

@@ -90,6 +90,7 @@ func TestRow40LostOwner(t *testing.T) {
 			if got := dropOutcome(t, left, err); got != "ok" {
 				t.Errorf("drop of the parent after the report: %s", got)
 			}
+			<-s.p.Done() // the child's release may be about to end
 			s.p.gone()
 		})
 	}
@@ -162,7 +163,30 @@ func TestDroppedIsNotLost(t *testing.T) {
 		end(l.part)
 		runtime.KeepAlive(l)
 	}
+	orphan := newPair(t, lifetime.Refcount)
+	l := newLease(&orphan.p)
+	l.part.BeginDrop() // and lives on
+	runtime.KeepAlive(l)
 	noReport(t, reports)
+	wantEnd(t, &orphan.p, lifetime.Dropped)
+	orphan.r.BeginDrop()
+	orphan.p.gone()
+}
+
+// An operation that outlives its handle is interrupted as by a drop.
+func TestLostInterrupts(t *testing.T) {
+	reports := listen(t, lifetime.LeakReport)
+	s := newSock(t, lifetime.Refcount)
+	operation := make(chan error, 1)
+	go func() { operation <- s.p.wait(false) }()
+	for lifetime.Snapshot(&s.p.Node)[0].Operations == 0 {
+		<-time.After(time.Millisecond)
+	}
+	lose(&s.p)
+	collected(t, reports)
+	want(t, "operation", <-operation, "dropped")
+	<-s.p.Done()
+	wantEnd(t, &s.p, lifetime.Lost)
 }
 
 // The report says where the resource was made.

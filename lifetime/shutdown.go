@@ -178,19 +178,13 @@ func (n *Node) waitReleased(ctx context.Context, op string) (Report, error) {
 func (n *Node) awaitRelease(ctx context.Context, op string) error {
 	select {
 	case <-n.Done():
-		return nil // however ctx is
-	default:
-	}
-	select {
-	case <-n.Done():
 		return nil
 	case <-ctx.Done():
 	}
-	names := n.busy()
-	if len(names) == 0 { // released by now
-		return nil
+	if names := n.busy(); len(names) > 0 {
+		return n.aliveError(op, names, ctx)
 	}
-	return n.aliveError(op, names, ctx)
+	return nil // released, however ctx is
 }
 
 // finalReport returns the one report of a released resource.
