@@ -19,6 +19,7 @@ type ReadHalf struct {
 	s         *Socket
 	lazy      lazyRead
 	mode      atomic.Uint32 // a DropMode
+	woken     errorOnce     // why operations were interrupted
 	taken     atomic.Bool
 	sawEOF    atomic.Bool
 	discarded atomic.Int64
@@ -26,9 +27,10 @@ type ReadHalf struct {
 
 // A WriteHalf is the outgoing direction of a socket. It is an io.Writer.
 type WriteHalf struct {
-	node lifetime.Node
-	s    *Socket
-	cut  atomic.Bool // a Write was woken before its end
+	node  lifetime.Node
+	s     *Socket
+	woken errorOnce   // why operations were interrupted
+	cut   atomic.Bool // a Write was woken before its end
 }
 
 // A DropMode says what the drop of a read half does to the peer that goes on
@@ -77,8 +79,15 @@ var (
 	})
 )
 
-func (r *ReadHalf) interrupt(error)  { r.s.t.interruptRead() }
-func (w *WriteHalf) interrupt(error) { w.s.t.interruptWrite() }
+func (r *ReadHalf) interrupt(cause error) {
+	r.woken.set(cause)
+	r.s.t.interruptRead()
+}
+
+func (w *WriteHalf) interrupt(cause error) {
+	w.woken.set(cause)
+	w.s.t.interruptWrite()
+}
 
 // Read reads what has arrived, and waits if nothing has. It returns io.EOF when
 // the peer has finished, and never for another reason. A drop of this half or a
@@ -107,7 +116,7 @@ func (r *ReadHalf) Ready() bool {
 
 // failed returns what an operation is to return for an error of the transport.
 func (r *ReadHalf) failed(err error) error {
-	if own := ownEnd(&r.node, err); own != nil {
+	if own := ownEnd(&r.node, &r.woken, err); own != nil {
 		return r.s.error("read", own)
 	}
 	if err == io.EOF && !r.reset() {
@@ -181,7 +190,7 @@ func (w *WriteHalf) Write(p []byte) (int, error) {
 }
 
 func (w *WriteHalf) failed(err error) error {
-	if own := ownEnd(&w.node, err); own != nil {
+	if own := ownEnd(&w.node, &w.woken, err); own != nil {
 		if own != os.ErrDeadlineExceeded { // who set one knows what n is for
 			w.cut.Store(true)
 		}
@@ -249,6 +258,10 @@ func (w *WriteHalf) Abort() {
 // tail. After a shutdown the socket's own end says it all.
 func (w *WriteHalf) release() {
 	switch {
+	case w.node.End() == lifetime.ClosedByParent:
+		// Whoever dropped the socket has cut the stream, and knows it.
+		w.s.fatal.set(lifetime.ErrClosedByParent)
+		w.s.t.disconnect()
 	case w.node.State() != lifetime.Draining:
 	case w.cut.Load():
 		w.s.abort(errAborted)
@@ -257,13 +270,18 @@ func (w *WriteHalf) release() {
 	}
 }
 
-// ownEnd returns what ended the handle of n on our side, or nil if err came from
-// outside. The two look alike from below: our own interrupt is a deadline.
-func ownEnd(n *lifetime.Node, err error) error {
-	if own := n.Enter(); own != nil {
-		return own
+// ownEnd returns what ended an operation inside n on our side, or nil if err came
+// from outside. The two look alike from below: our own interrupt is a deadline,
+// and our own shutdown looks like a reset.
+func ownEnd(n *lifetime.Node, woken *errorOnce, err error) error {
+	if cause := woken.get(); cause != nil {
+		return cause
 	}
-	n.Leave()
+	if n.State() != lifetime.Live {
+		if own := n.Err(); errors.Is(own, net.ErrClosed) {
+			return own
+		}
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return os.ErrDeadlineExceeded
 	}

@@ -18,6 +18,8 @@ type Listener struct {
 	ln   source
 	file *unixFile                 // the socket file that is ours to remove
 	stop atomic.Pointer[time.Time] // when Accept ends for good; nil before Stop
+
+	woken errorOnce // why Accept was interrupted
 }
 
 // A source is where a listener has its connections from: the system's listener,
@@ -30,9 +32,14 @@ type source interface {
 
 var listenerKind = lifetime.NewKind(lifetime.Hooks[Listener]{
 	Name:      "listener",
-	Interrupt: func(l *Listener, _ error) { l.ln.SetDeadline(past) },
+	Interrupt: (*Listener).interrupt,
 	Release:   (*Listener).release,
 })
+
+func (l *Listener) interrupt(cause error) {
+	l.woken.set(cause)
+	l.ln.SetDeadline(past)
+}
 
 // Listen opens a listener below parent, or as a root if parent is nil. A port
 // of 0 takes a free one: see [Listener.Addr]. A stale Unix socket file, one that
@@ -101,7 +108,7 @@ func (l *Listener) Accept() (Incoming, error) {
 	}
 	t, err := l.ln.accept()
 	if err != nil {
-		if own := ownEnd(&l.node, err); own == os.ErrDeadlineExceeded {
+		if own := ownEnd(&l.node, &l.woken, err); own == os.ErrDeadlineExceeded {
 			err = net.ErrClosed
 		} else if own != nil {
 			err = own

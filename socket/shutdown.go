@@ -43,7 +43,7 @@ type Report struct {
 // with the socket's cookie, so that a successor at the same addresses is never
 // mistaken for it. Unix sockets have no reset: the peer sees an end.
 func (s *Socket) Shutdown(ctx context.Context, cause error) (Report, error) {
-	before := s.identify()
+	before := s.identified()
 	s.node.BeginShutdown(cause)
 	// A holder that sits inside an operation keeps the descriptor; the
 	// connection ends all the same.
@@ -71,6 +71,18 @@ type identity struct {
 	why            string // why not
 	kernel         bool
 	unread, unsent int
+}
+
+// identified returns what the first caller of Shutdown has found: for a later
+// one the descriptor may be closed already.
+func (s *Socket) identified() *identity {
+	s.prove.Lock()
+	defer s.prove.Unlock()
+	if s.before == nil {
+		id := s.identify()
+		s.before = &id
+	}
+	return s.before
 }
 
 // identify looks the connection up before it is closed.

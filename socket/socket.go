@@ -19,8 +19,9 @@ type Socket struct {
 	// noDiscard ends the discarding of what the peer still sends.
 	noDiscard atomic.Bool
 
-	prove sync.Mutex
-	proof Report // of a shutdown
+	prove  sync.Mutex
+	before *identity // what a shutdown found at first
+	proof  Report    // and at last
 }
 
 // At says where in the tree a new socket stands. The zero At makes a root with
@@ -121,10 +122,10 @@ func (s *Socket) error(op string, err error) error {
 // whichever half meets it first, and the other must not take its silence for
 // an end.
 func (s *Socket) fail(err error) error {
-	s.fatal.set(err)
-	err = s.fatal.get()
-	s.node.Ended(lifetime.Failed, err)
-	return err
+	if s.fatal.set(err) {
+		s.node.Ended(lifetime.Failed, err)
+	}
+	return s.fatal.get()
 }
 
 // abort ends the connection with a reset: the stream that we sent lacks its
@@ -152,7 +153,8 @@ func (s *Socket) release() {
 // An errorOnce keeps the first error.
 type errorOnce struct{ v atomic.Pointer[error] }
 
-func (o *errorOnce) set(err error) { o.v.CompareAndSwap(nil, &err) }
+// set reports whether err is the first.
+func (o *errorOnce) set(err error) bool { return o.v.CompareAndSwap(nil, &err) }
 
 func (o *errorOnce) get() error {
 	if p := o.v.Load(); p != nil {
