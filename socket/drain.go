@@ -70,7 +70,9 @@ func (s *Socket) drainConnection(ctx context.Context) error {
 	if s.fatal.get() != nil {
 		return nil // there is no connection any more
 	}
-	s.finish() // if the write half was never taken
+	if !s.w.taken.Load() {
+		s.finish() // else the half's own end does, or does not
+	}
 	discarded := make(chan struct{})
 	go s.discardRest(discarded)
 	defer s.endDiscarding(discarded)

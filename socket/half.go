@@ -28,6 +28,7 @@ type ReadHalf struct {
 // A WriteHalf is the outgoing direction of a socket. It is an io.Writer.
 type WriteHalf struct {
 	node  lifetime.Node
+	taken atomic.Bool
 	s     *Socket
 	woken errorOnce   // why operations were interrupted
 	cut   atomic.Bool // a Write was woken before its end

@@ -88,6 +88,7 @@ func (s *Socket) Send() (*WriteHalf, error) {
 	if err := writeKind.Init(&s.w, &s.node, s.node.Policy()); err != nil {
 		return nil, s.error("send", err)
 	}
+	s.w.taken.Store(true)
 	return &s.w, nil
 }
 
