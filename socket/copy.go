@@ -50,10 +50,11 @@ func (r *ReadHalf) readLazy() (*buffer, int, error) {
 
 // A lazyRead is the state of readLazy, kept so that it allocates once.
 type lazyRead struct {
-	try func(fd uintptr) bool
-	buf *buffer
-	n   int
-	err error
+	try  func(fd uintptr) bool
+	recv func(fd int, p []byte) (int, error) // read(2), or discardTCP
+	buf  *buffer
+	n    int
+	err  error
 }
 
 func (l *lazyRead) read(t transport) (*buffer, int, error) {
@@ -64,7 +65,7 @@ func (l *lazyRead) read(t transport) (*buffer, int, error) {
 		return b, n, err
 	}
 	if l.try == nil {
-		l.try = l.tryRead
+		l.try, l.recv = l.tryRead, unix.Read
 	}
 	l.buf, l.n, l.err = nil, 0, nil
 	err := k.raw.Read(l.try)
@@ -77,11 +78,18 @@ func (l *lazyRead) read(t transport) (*buffer, int, error) {
 	return l.buf, l.n, err
 }
 
+// discard makes later reads throw their bytes away, in the kernel where it can.
+func (l *lazyRead) discard(t transport) {
+	if k, ok := t.(*kernelTransport); ok && k.tcp {
+		l.try, l.recv = l.tryRead, discardTCP
+	}
+}
+
 // tryRead reads without waiting, and reports whether that was enough.
 func (l *lazyRead) tryRead(fd uintptr) bool {
 	l.buf = buffers.get()
 	for {
-		l.n, l.err = unix.Read(int(fd), l.buf[:])
+		l.n, l.err = l.recv(int(fd), l.buf[:])
 		if l.err != unix.EINTR {
 			break
 		}

@@ -135,6 +135,7 @@ func (s *Socket) discardRest(done chan<- struct{}) {
 // half's operations have left.
 func (s *Socket) discard() {
 	s.t.resumeRead()
+	s.r.lazy.discard(s.t)
 	for !s.noDiscard.Load() {
 		b, n, err := s.r.lazy.read(s.t)
 		if b != nil {

@@ -23,6 +23,13 @@ func disconnectTCP(fd int) syscall.Errno {
 	return errno
 }
 
+// discardTCP takes up to len(p) bytes off a connection's receive queue without
+// copying them: tcp(7), MSG_TRUNC.
+func discardTCP(fd int, p []byte) (int, error) {
+	n, _, err := unix.Recvfrom(fd, p, unix.MSG_TRUNC)
+	return n, err
+}
+
 // tcpClose is TCP_CLOSE of the kernel's include/net/tcp_states.h.
 const tcpClose = 7
 
