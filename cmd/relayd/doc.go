@@ -3,6 +3,7 @@
 // Usage:
 //
 //	relayd [run] [-l ADDRESS]… [-t ADDRESS] [--up STAGE]… [--down STAGE]… [flags]
+//	relayd conformance [--json] [--html FILE] [--row N] [--kind KIND] [--rounds N]
 //	relayd version
 //	relayd completion SHELL
 //

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package conformance
+
+// kernelVersion is not known here.
+func kernelVersion() string { return "unknown" }
