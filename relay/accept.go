@@ -1,8 +1,12 @@
 package relay
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"relayd/socket"
@@ -15,29 +19,47 @@ const (
 	acceptPauseMax = time.Second
 )
 
-// accept serves one listener until it is closed. It hands each connection on at
-// once: dialling is the conn's own business.
-func (s *Server) accept(l *socket.Listener) {
-	defer s.accepting.Done()
-	defer s.lastAccept()
-	trouble := acceptTrouble{s: s, l: l}
+// An acceptor takes the connections of one listener: on event loops, or on a
+// goroutine of its own.
+type acceptor struct {
+	s  *Server
+	l  *socket.Listener
+	at string // the listener's address
+
+	mu      sync.Mutex // several loops accept
+	trouble acceptTrouble
+}
+
+// run accepts on a goroutine until the listener is closed.
+func (a *acceptor) run() {
+	defer a.AcceptEnded()
 	for {
-		in, err := l.Accept()
+		in, err := a.l.Accept()
 		switch {
 		case err == nil:
-			trouble.over()
-			s.serve(l, in)
+			a.Accepted(in)
 		case errors.Is(err, net.ErrClosed):
 			return
-		case !trouble.wait(err):
+		case !a.wait(a.AcceptFailed(err)):
 			return
 		}
 	}
 }
 
-// serve makes a conn of an accepted connection and starts it.
-func (s *Server) serve(l *socket.Listener, in socket.Incoming) {
-	c := newConn(s, l, in)
+// AcceptEnded notes that the listener accepts no more.
+func (a *acceptor) AcceptEnded() {
+	a.s.lastAccept()
+	a.s.accepting.Done()
+}
+
+// Accepted makes a conn of an accepted connection and starts it. It hands it on
+// at once: dialling is the conn's own business.
+func (a *acceptor) Accepted(in socket.Incoming) {
+	if a.trouble.now.Load() {
+		a.recovered()
+	}
+	s := a.s
+	c := newConn(a, in)
 	if err := connKind.Init(c, &s.node, s.Policy); err != nil {
 		in.Refuse()
 		return
@@ -51,49 +73,63 @@ func (s *Server) serve(l *socket.Listener, in socket.Incoming) {
 	if err := c.node.Enter(); err != nil { // shut down this moment
 		return
 	}
-	s.Log.Debug("conn accepted", "id", c.id(), "client", c.from)
-	go c.run()
+	if s.Log.Enabled(context.Background(), slog.LevelDebug) {
+		s.Log.Debug("conn accepted", "id", c.id(), "client", c.from)
+	}
+	c.start(in.Loop())
 }
 
-// acceptTrouble spaces out the tries of an accept that fails, and says so once
-// a second at most.
+// acceptTrouble is that accepting fails: it is tried again after a pause, which
+// grows, and said once a second at most.
 type acceptTrouble struct {
-	s      *Server
-	l      *socket.Listener
 	pause  time.Duration
 	failed int // since the last line
 	said   time.Time
-	open   bool // the last line said that accepting fails
+	open   bool        // the last line said that accepting fails
+	now    atomic.Bool // the last accept failed
 }
 
-// wait pauses before the next try. It reports false when the server stops.
-func (t *acceptTrouble) wait(err error) bool {
+// AcceptFailed says that accepting fails, and how long to wait.
+func (a *acceptor) AcceptFailed(err error) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := &a.trouble
 	t.failed++
 	if now := time.Now(); now.Sub(t.said) >= time.Second {
 		hint := "the listener goes on"
 		if socket.IsExhausted(err) {
 			hint = "raise the limit of open files (ulimit -n), or relay fewer connections"
 		}
-		t.s.Log.Error("accept failed", "listener", t.l.Addr().String(), "err", err, "times", t.failed, "hint", hint)
+		a.s.Log.Error("accept failed", "listener", a.at, "err", err, "times", t.failed, "hint", hint)
 		t.said, t.failed, t.open = now, 0, true
 	}
+	t.now.Store(true)
 	t.pause = min(max(2*t.pause, acceptPauseMin), acceptPauseMax)
-	timer := time.NewTimer(t.pause)
+	return t.pause
+}
+
+// wait pauses before the next try. It reports false when the server stops.
+func (a *acceptor) wait(pause time.Duration) bool {
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-t.s.stopping:
+	case <-a.s.stopping:
 		return false
 	}
 }
 
-// over ends the trouble, and says so if its beginning was said: with descriptors
-// that come and go this is called many times a second.
-func (t *acceptTrouble) over() {
+// recovered ends the trouble, and says so if its beginning was said: with
+// descriptors that come and go this is called many times a second.
+func (a *acceptor) recovered() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := &a.trouble
 	if t.open {
 		t.open = false
-		t.s.Log.Info("accepting again", "listener", t.l.Addr().String())
+		a.s.Log.Info("accepting again", "listener", a.at)
 	}
 	t.pause, t.failed = 0, 0
+	t.now.Store(false)
 }

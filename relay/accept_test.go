@@ -14,10 +14,10 @@ import (
 // newTrouble returns the trouble of a listener of a server that does nothing.
 // Both are made inside of a bubble, except the listener, whose address is all
 // that is used.
-func newTrouble(l *socket.Listener) (*acceptTrouble, lines) {
+func newTrouble(l *socket.Listener) (*acceptor, lines) {
 	log := newLines()
 	s := &Server{Config: Config{Log: slog.New(log)}, stopping: make(chan struct{})}
-	return &acceptTrouble{s: s, l: l}, log
+	return &acceptor{s: s, l: l, at: l.Addr().String()}, log
 }
 
 func testListener(t *testing.T) *socket.Listener {
@@ -39,7 +39,7 @@ func TestAcceptTrouble(t *testing.T) {
 		began := time.Now()
 		tries := 0
 		for time.Since(began) < time.Minute {
-			if !trouble.wait(syscall.EMFILE) {
+			if !trouble.wait(trouble.AcceptFailed(syscall.EMFILE)) {
 				t.Fatal("wait says that the server stops")
 			}
 			tries++
@@ -81,7 +81,7 @@ func TestAcceptTroubleHint(t *testing.T) {
 		hints := make(map[string]bool)
 		for _, err := range []error{syscall.ENFILE, errors.New("strange")} {
 			trouble, log := newTrouble(l)
-			trouble.wait(err)
+			trouble.wait(trouble.AcceptFailed(err))
 			hints[attrs(<-log)["hint"].String()] = true
 		}
 		if len(hints) != 2 {
@@ -99,11 +99,11 @@ func TestAcceptTroubleOnAndOff(t *testing.T) {
 		began := time.Now()
 		for time.Since(began) < time.Minute {
 			before := time.Now()
-			trouble.wait(syscall.EMFILE)
+			trouble.wait(trouble.AcceptFailed(syscall.EMFILE))
 			if d := time.Since(before); d != acceptPauseMin {
 				t.Fatalf("the first pause is %v, want %v", d, acceptPauseMin)
 			}
-			trouble.over()
+			trouble.recovered()
 		}
 		count := make(map[string]int)
 		for range len(log) {
@@ -124,11 +124,11 @@ func TestAcceptTroubleStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		trouble, _ := newTrouble(l)
 		for range 20 {
-			trouble.wait(syscall.EMFILE)
+			trouble.wait(trouble.AcceptFailed(syscall.EMFILE))
 		}
 		time.AfterFunc(100*time.Millisecond, func() { close(trouble.s.stopping) })
 		began := time.Now()
-		if trouble.wait(syscall.EMFILE) {
+		if trouble.wait(trouble.AcceptFailed(syscall.EMFILE)) {
 			t.Error("wait says to go on")
 		}
 		if d := time.Since(began); d != 100*time.Millisecond {

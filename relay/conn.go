@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"relayd/lifetime"
@@ -13,94 +14,212 @@ import (
 // A conn is one relayed connection. Its resource holds both sockets, and it is
 // over, and logged, when both are released.
 type conn struct {
-	node   lifetime.Node
-	s      *Server
-	from   string // the client's address
-	at     string // the listener's
-	began  time.Time
-	ctx    context.Context // ends when the conn is shut down
-	cancel context.CancelFunc
+	node lifetime.Node
+	a    *acceptor
+	from string       // the client's address
+	on   *socket.Loop // that dials, and then copies
 
 	client, upstream socket.Socket
 	dialled          bool // upstream is open
 	up, down         pump
+	running          atomic.Int32 // pumps, on a loop
 
-	mu     sync.Mutex
-	reason Reason // "" until something failed
-	first  Side   // "" until one side has ended
-	err    error
-	hurry  *time.Timer // cuts the direction that an error left running
+	mu      sync.Mutex
+	began   time.Time
+	took    time.Duration
+	cancel  context.CancelFunc // of the context that a goroutine waits with
+	dialing *socket.Dialling   // on a loop
+	dead    bool               // shut down
+	reason  Reason             // "" until something failed
+	first   Side               // "" until one side has ended
+	err     error
+	hurry   *time.Timer // cuts the direction that an error left running
 }
 
 var (
 	connKind = lifetime.NewKind(lifetime.Hooks[conn]{
 		Name:      "conn",
 		Numbered:  true,
-		Interrupt: func(c *conn, _ error) { c.cancel() },
+		Interrupt: (*conn).interrupt,
 		Release:   (*conn).ended,
 	})
 	clientPlace   = socket.NewPlace("client")
 	upstreamPlace = socket.NewPlace("upstream")
 )
 
-func newConn(s *Server, l *socket.Listener, in socket.Incoming) *conn {
-	c := &conn{s: s, from: in.RemoteAddr(), at: l.Addr().String(), began: time.Now()}
-	c.ctx, c.cancel = context.WithCancel(context.Background())
+func newConn(a *acceptor, in socket.Incoming) *conn {
+	c := &conn{a: a, from: in.RemoteAddr(), began: time.Now()}
+	c.up.c, c.up.from = c, Client
+	c.down.c, c.down.from = c, Upstream
 	return c
 }
 
-func (c *conn) id() string { return c.node.Name() }
+func (c *conn) id() string      { return c.node.Name() }
+func (c *conn) server() *Server { return c.a.s }
 
-// run is the conn's life. It is an operation of the conn, which is not released
-// before it has left.
-func (c *conn) run() {
-	defer c.node.Leave()
-	if err := c.connect(); err != nil {
+// start begins the conn's life. Until its end it is an operation of the conn,
+// which is not released before: on a loop, if it can be, or on a goroutine.
+func (c *conn) start(l *socket.Loop) {
+	s := c.server()
+	if l == nil || !c.plain() || !s.dialer.OnLoop() {
+		go c.run(l)
+		return
+	}
+	c.on = l
+	g := l.Dial(s.dialer, c.upstreamAt(), s.ConnectTimeout, &c.client, c)
+	c.mu.Lock()
+	c.dialing = g
+	dead := c.dead
+	c.mu.Unlock()
+	if dead {
+		g.Cancel()
+	}
+}
+
+// plain reports whether no stage is in the way, in either direction.
+func (c *conn) plain() bool { return len(c.server().Up)+len(c.server().Down) == 0 }
+
+// interrupt cancels what the conn itself waits for. Its sockets and halves have
+// their own.
+func (c *conn) interrupt(error) {
+	c.mu.Lock()
+	c.dead = true
+	cancel, g := c.cancel, c.dialing
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+	if g != nil {
+		g.Cancel()
+	}
+}
+
+// context returns one that ends when the conn is shut down.
+func (c *conn) context() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.mu.Lock()
+	c.cancel = cancel
+	dead := c.dead
+	c.mu.Unlock()
+	if dead {
+		cancel()
+	}
+	return ctx, cancel
+}
+
+// run is the conn's life on a goroutine, to its end or to where a loop takes
+// over.
+func (c *conn) run(l *socket.Loop) {
+	ctx, cancel := c.context()
+	defer cancel()
+	if err := c.connect(ctx); err != nil {
 		c.dialFailed(err)
+	} else if l != nil && c.plain() && l.Fits(&c.client) && l.Fits(&c.upstream) {
+		c.relayOn(l)
+		return
 	} else {
-		c.relay()
+		c.relay(ctx)
 	}
 	c.drop()
+	c.node.Leave()
+}
+
+// Dialled goes on when a dial on a loop has ended.
+func (c *conn) Dialled(_ *socket.Socket, err error) {
+	if err == nil {
+		c.dialled = true
+		err = c.take()
+	}
+	if err != nil {
+		c.dialFailed(err)
+		c.drop()
+		c.node.Leave()
+		return
+	}
+	c.relayOn(c.on)
+}
+
+// upstreamAt is where the upstream's socket stands.
+func (c *conn) upstreamAt() socket.At {
+	return socket.At{Parent: &c.node, Place: upstreamPlace, Policy: c.server().Policy, In: &c.upstream, Stderr: c.stderr}
 }
 
 // connect dials the upstream and hands the halves to the pumps.
-func (c *conn) connect() error {
-	ctx := c.ctx
-	if t := c.s.ConnectTimeout; t > 0 {
+func (c *conn) connect(ctx context.Context) error {
+	s := c.server()
+	if t := s.ConnectTimeout; t > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, t)
 		defer stop()
 	}
-	at := socket.At{Parent: &c.node, Place: upstreamPlace, Policy: c.s.Policy, In: &c.upstream, Stderr: c.stderr}
-	if _, err := socket.Dial(ctx, c.s.To, at); err != nil {
+	if _, err := s.dialer.Dial(ctx, c.upstreamAt()); err != nil {
 		return err
 	}
 	c.dialled = true
-	// These fail when the conn is shut down at this moment.
-	if err := c.up.take(c, Client, &c.client, &c.upstream, c.s.Up); err != nil {
+	return c.take()
+}
+
+// take hands the halves to the pumps. It fails when the conn is shut down at
+// this moment.
+func (c *conn) take() error {
+	if err := c.up.take(&c.client, &c.upstream); err != nil {
 		return err
 	}
-	return c.down.take(c, Upstream, &c.upstream, &c.client, c.s.Down)
+	return c.down.take(&c.upstream, &c.client)
 }
 
 // relay runs both directions to their ends.
-func (c *conn) relay() {
+func (c *conn) relay(ctx context.Context) {
 	up := make(chan struct{})
 	go c.runUp(up)
-	c.down.run()
+	c.down.run(c.server().Down)
 	<-up
+	c.settle(ctx)
+}
+
+// relayOn is relay on an event loop: it does not wait. The last direction that
+// ends calls over.
+func (c *conn) relayOn(l *socket.Loop) {
+	c.running.Store(2)
+	c.up.copyOn(l)
+	c.down.copyOn(l)
+}
+
+// over ends the conn after both directions have ended on a loop. What remains
+// to be waited for is for a goroutine.
+func (c *conn) over() {
+	if c.up.wantReset || c.down.wantReset {
+		go c.passOn()
+		return
+	}
+	c.settle(nil)
+	c.drop()
+	c.node.Leave()
+}
+
+// passOn is the end of a conn that did not end cleanly.
+func (c *conn) passOn() {
+	defer c.node.Leave()
+	ctx, cancel := c.context()
+	defer cancel()
+	c.settle(ctx)
+	c.drop()
+}
+
+// settle makes known, after both directions have ended, how they did.
+func (c *conn) settle(ctx context.Context) {
 	c.mu.Lock()
 	if c.hurry != nil {
 		c.hurry.Stop()
 	}
 	c.mu.Unlock()
-	c.up.passOn()
-	c.down.passOn()
+	c.up.passOn(ctx)
+	c.down.passOn(ctx)
 }
 
 func (c *conn) runUp(done chan<- struct{}) {
 	defer close(done)
-	c.up.run()
+	c.up.run(c.server().Up)
 }
 
 // finished notes that side has sent its last byte.
@@ -139,6 +258,8 @@ func (c *conn) dialFailed(err error) {
 	switch {
 	case c.node.State() != lifetime.Live:
 		c.shutDown(err)
+	case errors.Is(err, socket.ErrPeerGone):
+		c.failed(ResetClient, Client, err)
 	case socket.IsTimeout(err):
 		c.failed(DialTimeout, Upstream, err)
 	case socket.IsNoPorts(err):
@@ -160,21 +281,37 @@ func (c *conn) shutDown(err error) {
 	c.failed(r, Us, err)
 }
 
-// drop lets go of everything, children first, which is right under every
-// policy. What a socket still owes its peer it finishes by itself.
+// drop lets go of everything. What a socket still owes its peer it finishes by
+// itself. Children first is right under every policy. Under refcount the sockets
+// may go first, and then the last half of one whose peer has finished leaves its
+// FIN to the close, which is a call less.
 func (c *conn) drop() {
-	c.up.drop()
-	c.down.drop()
-	c.client.Resource().BeginDrop()
-	if c.dialled {
-		c.upstream.Resource().BeginDrop()
+	if c.server().Policy == lifetime.Refcount {
+		c.dropSockets()
+		c.dropHalves()
+	} else {
+		c.dropHalves()
+		c.dropSockets()
 	}
 	c.node.BeginDrop()
 }
 
+func (c *conn) dropHalves() {
+	c.up.dropSrc()
+	c.down.dropSrc()
+	c.up.dropDst(false)
+	c.down.dropDst(false)
+}
+
+func (c *conn) dropSockets() {
+	c.client.Resource().BeginDrop()
+	if c.dialled {
+		c.upstream.Resource().BeginDrop()
+	}
+}
+
 // ended logs the conn, when all of it is released.
 func (c *conn) ended() {
-	c.cancel()
 	if c.node.End() == lifetime.ShutDown {
 		c.shutDown(c.node.Err()) // if nobody has noticed it before
 	}
@@ -187,7 +324,8 @@ func (c *conn) ended() {
 		c.first = Us
 	}
 	if c.reason == Drained {
-		c.s.cut.Add(1)
+		c.server().cut.Add(1)
 	}
-	c.log()
+	c.took = time.Since(c.began)
+	c.server().book.add(c)
 }

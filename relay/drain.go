@@ -36,19 +36,19 @@ func (s *Server) Drain(ctx context.Context) (DrainResult, error) {
 	s.node.Drop(ctx)
 	// When several drain, only one of their drops waits to the end.
 	select {
-	case <-s.node.Done():
+	case <-s.done:
 		return DrainResult{}, nil
 	case <-ctx.Done():
 	}
 	force, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
 	r, err := s.node.Shutdown(force, errDrained)
-	// Counted as they end: those that came to their own end just before are none.
-	cut := int(s.cut.Load())
 	if err != nil {
-		return DrainResult{Cut: cut + s.Conns(), Left: r.Holders}, err
+		return DrainResult{Cut: int(s.cut.Load()) + s.Conns(), Left: r.Holders}, err
 	}
-	return DrainResult{Cut: cut}, nil
+	// Counted as they end: those that came to their own end just before are none.
+	<-s.done
+	return DrainResult{Cut: int(s.cut.Load())}, nil
 }
 
 // stopAccepting is steps 1 and 2.

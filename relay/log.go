@@ -1,38 +1,73 @@
 package relay
 
 import (
+	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
 
-// log writes the conn's one line. The keys are stable. c.mu is held.
+// A logbook has the lines of conns that have ended written by somebody else: a
+// log that stands still, a full pipe for one, must not stop an event loop.
+type logbook struct {
+	lines chan *conn
+	lost  atomic.Int64 // lines that found no room
+}
+
+// maxLines is how many lines wait for a log that is slow.
+const maxLines = 4096
+
+// add takes the line of a conn that has ended.
+func (b *logbook) add(c *conn) {
+	select {
+	case b.lines <- c:
+	default:
+		b.lost.Add(1)
+	}
+}
+
+// write writes lines until the last conn has ended.
+func (b *logbook) write(s *Server) {
+	for c := range b.lines {
+		c.log()
+		if n := b.lost.Swap(0); n > 0 {
+			s.Log.Warn("conns ended that are not logged: the log is slower than they", "conns", n)
+		}
+	}
+}
+
+// log writes the conn's one line. The keys are stable. Nobody else has the conn.
 func (c *conn) log() {
 	level := slog.LevelInfo
+	switch c.reason {
+	case OpenFailed, DialFailed, DialTimeout, StageFailed, NoPorts:
+		level = slog.LevelWarn
+	}
+	log := c.server().Log
+	if !log.Enabled(context.Background(), level) {
+		return
+	}
 	attrs := []any{
 		"id", c.id(),
 		"reason", string(c.reason),
 		"first_closer", string(c.first),
-		"up_bytes", c.up.in.Load(),
-		"down_bytes", c.down.out.Load(),
-		"duration", time.Since(c.began).Round(time.Microsecond),
+		"up_bytes", c.up.moved.In.Load(),
+		"down_bytes", c.down.moved.Out.Load(),
+		"duration", c.took.Round(time.Microsecond),
 		"client", c.from,
-		"listener", c.at,
-		"upstream", c.s.To.String(),
+		"listener", c.a.at,
+		"upstream", c.server().To.String(),
 	}
 	if c.err != nil {
 		attrs = append(attrs, "err", c.err)
 	}
-	switch c.reason {
-	case OpenFailed, DialFailed, DialTimeout, StageFailed:
-		level = slog.LevelWarn
-	case NoPorts:
-		level = slog.LevelWarn
+	if c.reason == NoPorts {
 		attrs = append(attrs, "hint", "every local port to this upstream is in use")
 	}
-	c.s.Log.Log(c.ctx, level, "conn ended", attrs...)
+	log.Log(context.Background(), level, "conn ended", attrs...)
 }
 
 // stderr logs a line of a program that is one end of the conn.
 func (c *conn) stderr(line string) {
-	c.s.Log.Info("stderr", "id", c.id(), "line", line)
+	c.server().Log.Info("stderr", "id", c.id(), "line", line)
 }

@@ -16,21 +16,19 @@ import (
 // A pump moves one direction of a conn: from a read half, through a chain, into
 // a write half, until the source ends or something fails.
 type pump struct {
-	c     *conn
-	from  Side // whose bytes it moves
-	src   *socket.ReadHalf
-	dst   *socket.WriteHalf
-	chain transform.Chain
+	c    *conn
+	from Side // whose bytes it moves
+	src  *socket.ReadHalf
+	dst  *socket.WriteHalf
 
-	in, out atomic.Int64 // bytes read from src, and written to dst
+	moved socket.Moved // bytes read from src, and written to dst
 
 	srcDropped, dstDropped sync.Once
 	wantReset              bool // the source did not end with FIN
 }
 
 // take hands the halves to p.
-func (p *pump) take(c *conn, from Side, src, dst *socket.Socket, chain transform.Chain) (err error) {
-	p.c, p.from, p.chain = c, from, chain
+func (p *pump) take(src, dst *socket.Socket) (err error) {
 	if p.src, err = src.Receive(); err != nil {
 		return err
 	}
@@ -54,14 +52,36 @@ func (p *pump) reverse() *pump {
 	return &p.c.up
 }
 
-// run moves bytes until the end and passes it on: FIN for FIN. After an error
-// the conn cannot go on, but what the other direction has under way is
-// delivered where it still can be.
-func (p *pump) run() {
-	where, err := p.move()
+// run moves bytes until the end.
+func (p *pump) run(chain transform.Chain) { p.ended(p.move(chain)) }
+
+// copyOn moves bytes on an event loop, which tells the end.
+func (p *pump) copyOn(l *socket.Loop) {
+	if written, err := l.Copy(p.dst, p.src, &p.moved, p); err != nil {
+		p.Copied(written, err)
+	}
+}
+
+// Copied is told the end of a copy on a loop.
+func (p *pump) Copied(written bool, err error) {
+	where := inSource
+	if written {
+		where = inDestination
+	}
+	p.ended(where, err)
+	if p.c.running.Add(-1) == 0 {
+		p.c.over()
+	}
+}
+
+// ended passes the end on: FIN for FIN. After an error the conn cannot go on, but
+// what the other direction has under way is delivered where it still can be.
+func (p *pump) ended(where place, err error) {
 	if err == nil {
 		p.c.finished(p.from)
-		p.dropDst(false)
+		if p.c.running.Load() != 1 || p.reverse().wantReset { // else the conn is over, and drops all at once
+			p.dropDst(false)
+		}
 		return
 	}
 	p.wantReset = true
@@ -112,21 +132,20 @@ const (
 )
 
 // move copies until the source's end, which is nil, or an error.
-func (p *pump) move() (place, error) {
-	if len(p.chain) == 0 {
-		written, err := socket.Copy(p.dst, p.src, &p.out)
-		p.in.Store(p.out.Load())
+func (p *pump) move(chain transform.Chain) (place, error) {
+	if len(chain) == 0 {
+		written, err := socket.Copy(p.dst, p.src, &p.moved)
 		if written {
 			return inDestination, err
 		}
 		return inSource, err
 	}
-	return p.moveStaged()
+	return p.moveStaged(chain)
 }
 
 // moveStaged is move through a chain.
-func (p *pump) moveStaged() (place, error) {
-	r, closeChain := p.chain.Open(counted{p.src, &p.in})
+func (p *pump) moveStaged(chain transform.Chain) (place, error) {
+	r, closeChain := chain.Open(counted{p.src, &p.moved.In})
 	defer closeChain()
 	buf := chunks.Get().(*chunk)
 	defer chunks.Put(buf)
@@ -134,7 +153,7 @@ func (p *pump) moveStaged() (place, error) {
 		n, err := r.Read(buf[:])
 		if n > 0 {
 			n, err := p.dst.Write(buf[:n])
-			p.out.Add(int64(n))
+			p.moved.Out.Add(int64(n))
 			if err != nil {
 				return inDestination, err
 			}
@@ -178,29 +197,28 @@ func (p *pump) cut() {
 // passOn makes the end of p's source known to its destination when it was not a
 // clean one: a reset, but only after every byte before it has arrived, or
 // linger. Both pumps have ended.
-func (p *pump) passOn() {
+func (p *pump) passOn(ctx context.Context) {
 	if !p.wantReset {
 		return
 	}
-	ctx, stop := context.WithTimeout(p.c.ctx, linger)
+	ctx, stop := context.WithTimeout(ctx, linger)
 	defer stop()
 	p.dst.Flush(ctx)
 	p.dropDst(true)
 }
 
-// drop lets go of both halves, if they were ever taken.
-func (p *pump) drop() {
+// dropSrc and dropDst let go of the halves, if they were ever taken.
+
+func (p *pump) dropSrc() {
 	if p.src != nil {
-		p.dropSrc()
-	}
-	if p.dst != nil {
-		p.dropDst(false)
+		p.srcDropped.Do(p.endSrc)
 	}
 }
 
-func (p *pump) dropSrc() { p.srcDropped.Do(p.endSrc) }
-
 func (p *pump) dropDst(abort bool) {
+	if p.dst == nil {
+		return
+	}
 	if abort {
 		p.dstDropped.Do(p.abortDst)
 	} else {

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,10 @@ type Config struct {
 	ConnectTimeout time.Duration
 	// Policy is the drop policy of the accepted sockets.
 	Policy lifetime.Policy
+	// EventLoops is how many event loops move bytes where no stage is in the
+	// way. Zero means one for each processor but one, at least one; negative,
+	// or a system without them, goroutines only.
+	EventLoops int
 	// Log gets one line for each conn at its end. Nil discards.
 	Log *slog.Logger
 }
@@ -41,16 +46,23 @@ type Server struct {
 	node lifetime.Node
 	Config
 
+	dialer    *socket.Dialer
 	listeners []*socket.Listener
+	loops     *socket.Loops // nil: goroutines only
 	accepting sync.WaitGroup
-	loops     atomic.Int64  // accept loops that run
+	acceptors atomic.Int64  // listeners that accept
 	stopping  chan struct{} // closed when accepting is to end
 	stopOnce  sync.Once
 	cut       atomic.Int64 // conns that a drain has ended by force
+	book      logbook
+	done      chan struct{}
 }
 
 // Waiting for the children of a server, with a bound, is a drain.
-var serverKind = lifetime.NewKind(lifetime.Hooks[Server]{Name: "relay"})
+var serverKind = lifetime.NewKind(lifetime.Hooks[Server]{
+	Name:    "relay",
+	Release: (*Server).released,
+})
 
 // errNoListener is what a configuration without one comes to.
 var errNoListener = errors.New("relay: no address to listen on")
@@ -58,11 +70,12 @@ var errNoListener = errors.New("relay: no address to listen on")
 // Start listens on all addresses and begins to accept. When one of them fails
 // it closes the others and returns why. ctx bounds the listening only.
 func Start(ctx context.Context, c Config) (*Server, error) {
-	s := &Server{Config: c, stopping: make(chan struct{})}
+	s := &Server{Config: c, stopping: make(chan struct{}), done: make(chan struct{})}
 	if len(c.Listen) == 0 {
 		return nil, errNoListener
 	}
-	if err := c.To.Dialable(); err != nil {
+	var err error
+	if s.dialer, err = socket.NewDialer(c.To); err != nil {
 		return nil, err
 	}
 	if s.ConnectTimeout == 0 {
@@ -71,30 +84,66 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
+	if s.EventLoops >= 0 {
+		s.loops, err = socket.StartLoops(s.EventLoops)
+		if err != nil && err != socket.ErrNoLoops {
+			return nil, fmt.Errorf("event loops: %w", err)
+		}
+	}
+	s.book.lines = make(chan *conn, maxLines)
+	go s.keep()
 	if err := serverKind.Init(s, nil, lifetime.Block); err != nil {
+		s.released()
 		return nil, err
 	}
 	for _, a := range c.Listen {
 		l, err := socket.Listen(ctx, a, &s.node)
 		if err != nil {
 			s.node.Shutdown(context.Background(), err)
+			<-s.done
 			return nil, err
 		}
 		s.listeners = append(s.listeners, l)
 	}
-	s.loops.Store(int64(len(s.listeners)))
-	for _, l := range s.listeners {
-		s.accepting.Add(1)
-		go s.accept(l)
-	}
+	s.begin()
 	return s, nil
+}
+
+// begin accepts at all listeners.
+func (s *Server) begin() {
+	s.acceptors.Store(int64(len(s.listeners)))
+	s.accepting.Add(len(s.listeners))
+	for _, l := range s.listeners {
+		a := &acceptor{s: s, l: l, at: l.Addr().String()}
+		on, err := l.AcceptOn(s.loops, a)
+		if err != nil {
+			s.Log.Warn("accepting without event loops", "listener", a.at, "err", err)
+		}
+		if !on {
+			go a.run()
+		}
+	}
+}
+
+// released begins the end of what is not in the tree.
+func (s *Server) released() { close(s.book.lines) }
+
+// keep writes the log and ends what the conns needed, when the last one has
+// gone.
+func (s *Server) keep() {
+	defer close(s.done)
+	s.book.write(s)
+	if s.loops != nil {
+		s.loops.Stop()
+		s.loops.Wait()
+	}
 }
 
 // lastAccept ends the server when its last conn has gone, after the last accept
 // loop has ended: listeners of one connection (stdio:, exec:, a connected fd://)
 // are through by themselves.
 func (s *Server) lastAccept() {
-	if s.loops.Add(-1) > 0 {
+	if s.acceptors.Add(-1) > 0 {
 		return
 	}
 	s.closeListeners()
@@ -117,7 +166,10 @@ func (s *Server) Addrs() []socket.Address {
 	return list
 }
 
-// Resource returns the server's place in the tree: its conns are below it. Its
-// Done is closed when the server has ended: by Drain, or by itself when no
-// listener can accept any more and the last conn has gone.
+// Resource returns the server's place in the tree: its conns are below it.
 func (s *Server) Resource() *lifetime.Node { return &s.node }
+
+// Done returns a channel that is closed when the server has ended, and the last
+// line is logged: by Drain, or by itself when no listener can accept any more
+// and the last conn has gone.
+func (s *Server) Done() <-chan struct{} { return s.done }

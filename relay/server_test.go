@@ -276,12 +276,13 @@ func TestDrainServesABacklogThatWaits(t *testing.T) {
 }
 
 // A stage that does not come back is all that a forced end waits for, and not
-// for ever: Left names what it keeps. The bubble makes the wait short.
+// for ever: Left names what it keeps. The bubble makes the wait short; its clock
+// stands still while an event loop waits.
 func TestDrainNamesWhatIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
 		release := make(chan struct{})
-		s, _ := start(t, Config{To: address(t, "echo:"), Up: transform.Chain{
+		s, _ := start(t, Config{To: address(t, "echo:"), EventLoops: -1, Up: transform.Chain{
 			transform.NewStage("stuck", func(src io.Reader) io.ReadCloser {
 				return io.NopCloser(readerFunc(func([]byte) (int, error) {
 					close(stuck)

@@ -3,102 +3,155 @@ package socket
 import (
 	"io"
 	"sync/atomic"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
+// Moved is how much a copy has moved so far. Anybody may look at it while the
+// copy runs. What is in and not out is on its way, or, when the copy has ended,
+// lost.
+type Moved struct{ In, Out atomic.Int64 }
+
 // Copy moves bytes from src to dst until src's end, which is nil, or an error,
-// and adds to moved as it goes. It is the one place where unchanged bytes pass
-// from socket to socket. While nothing arrives it holds no buffer.
+// and counts them in m as it goes. It is the one place where unchanged bytes
+// pass from socket to socket on a goroutine; [Loop.Copy] is the same on an event
+// loop. While nothing arrives it holds neither buffer nor pipe.
 //
 // written reports whether the error is dst's.
-func Copy(dst *WriteHalf, src *ReadHalf, moved *atomic.Int64) (written bool, err error) {
+func Copy(dst *WriteHalf, src *ReadHalf, m *Moved) (written bool, err error) {
+	c := copying{src: src, dst: dst, pool: &pipes}
+	_, fromKernel := src.s.t.(*kernelTransport)
+	_, toKernel := dst.s.t.(*kernelTransport)
+	if !fromKernel || !toKernel {
+		c.pool = nil
+	}
+	defer c.m.discard(&pipes)
 	for {
-		b, n, err := src.readLazy()
-		if n > 0 {
-			n, err := dst.Write(b[:n])
-			moved.Add(int64(n))
-			buffers.put(b)
-			if err != nil {
-				return true, err
-			}
-			continue
-		}
-		if b != nil {
-			buffers.put(b)
-		}
+		n, err := c.pull()
+		m.In.Add(int64(n))
 		if err == io.EOF {
 			return false, nil
 		}
-		return false, err
+		if err != nil {
+			return false, err
+		}
+		for c.m.holding() > 0 {
+			n, err := c.push()
+			m.Out.Add(int64(n))
+			if err != nil {
+				return true, err
+			}
+		}
 	}
 }
 
-// readLazy is Read into a buffer of the pool, which it takes when bytes have
-// arrived and not before. The caller gives the buffer back.
-func (r *ReadHalf) readLazy() (*buffer, int, error) {
+// A copying is a mover on a goroutine. Each pull is an operation of the read
+// half, and each push one of the write half, so that either can be dropped while
+// the other is waited for.
+type copying struct {
+	m    mover
+	src  *ReadHalf
+	dst  *WriteHalf
+	pool *pipePool
+
+	n     int
+	o     outcome
+	errno syscall.Errno
+}
+
+// pull waits until bytes are held.
+func (c *copying) pull() (int, error) {
+	r := c.src
 	if err := r.node.Enter(); err != nil {
-		return nil, 0, r.s.error("read", err)
+		return 0, r.s.error("read", err)
 	}
 	defer r.node.Leave()
-	b, n, err := r.lazy.read(r.s.t)
+	err := c.pullFrom(r.s.t)
 	if err != nil {
-		err = r.failed(err)
+		return 0, r.failed(err)
 	}
-	return b, n, err
+	return c.n, nil
 }
 
-// A lazyRead is the state of readLazy, kept so that it allocates once.
-type lazyRead struct {
-	try  func(fd uintptr) bool
-	recv func(fd int, p []byte) (int, error) // read(2), or discardTCP
-	buf  *buffer
-	n    int
-	err  error
-}
-
-func (l *lazyRead) read(t transport) (*buffer, int, error) {
+func (c *copying) pullFrom(t transport) error {
 	k, ok := t.(*kernelTransport)
 	if !ok {
 		b := buffers.get()
 		n, err := t.Read(b[:])
-		return b, n, err
-	}
-	if l.try == nil {
-		l.try, l.recv = l.tryRead, unix.Read
-	}
-	l.buf, l.n, l.err = nil, 0, nil
-	err := k.raw.Read(l.try)
-	if err == nil {
-		err = l.err
-	}
-	if err == nil && l.n == 0 {
-		err = io.EOF
-	}
-	return l.buf, l.n, err
-}
-
-// discard makes later reads throw their bytes away, in the kernel where it can.
-func (l *lazyRead) discard(t transport) {
-	if k, ok := t.(*kernelTransport); ok && k.tcp {
-		l.try, l.recv = l.tryRead, discardTCP
-	}
-}
-
-// tryRead reads without waiting, and reports whether that was enough.
-func (l *lazyRead) tryRead(fd uintptr) bool {
-	l.buf = buffers.get()
-	for {
-		l.n, l.err = l.recv(int(fd), l.buf[:])
-		if l.err != unix.EINTR {
-			break
+		c.n = n
+		c.m.buf, c.m.from, c.m.to, c.m.owned = b, 0, int32(n), true
+		if n == 0 {
+			c.m.empty()
+		} else {
+			err = nil // it comes again
 		}
+		return err
 	}
-	if l.err == nil {
-		return true
+	p, err := k.park()
+	if err != nil {
+		return err
 	}
-	l.n = 0
-	buffers.put(l.buf)
-	l.buf = nil
-	return l.err != unix.EAGAIN
+	if err := p.raw.Read(c.tryPull); err != nil {
+		return err
+	}
+	switch c.o {
+	case atEnd:
+		return io.EOF
+	case failed:
+		return c.errno
+	}
+	return nil
+}
+
+// tryPull reports whether there is nothing to wait for.
+func (c *copying) tryPull(fd uintptr) bool {
+	b := buffers.get()
+	c.n, _, c.o, c.errno = c.m.pull(kernel{}, int(fd), b, c.pool)
+	if c.m.buf == b {
+		c.m.owned = true
+	} else {
+		buffers.put(b)
+	}
+	return c.o != wantRead
+}
+
+// push waits until some of what is held is written.
+func (c *copying) push() (int, error) {
+	w := c.dst
+	if err := w.node.Enter(); err != nil {
+		return 0, w.s.error("write", err)
+	}
+	defer w.node.Leave()
+	err := c.pushTo(w.s.t)
+	if err != nil {
+		err = w.failed(err)
+	}
+	return c.n, err
+}
+
+func (c *copying) pushTo(t transport) error {
+	c.n = 0
+	k, ok := t.(*kernelTransport)
+	if !ok {
+		n, err := t.Write(c.m.buf[c.m.from:c.m.to])
+		c.n = n
+		c.m.took(n)
+		return err
+	}
+	p, err := k.park()
+	if err != nil {
+		return err
+	}
+	if err := p.raw.Write(c.tryPush); err != nil {
+		return err
+	}
+	if c.o == failed {
+		return c.errno
+	}
+	return nil
+}
+
+// tryPush is tryPull's counterpart.
+func (c *copying) tryPush(fd uintptr) bool {
+	c.n, c.o, c.errno = c.m.push(kernel{}, int(fd))
+	return c.o != wantWrite
 }

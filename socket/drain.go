@@ -135,12 +135,9 @@ func (s *Socket) discardRest(done chan<- struct{}) {
 // half's operations have left.
 func (s *Socket) discard() {
 	s.t.resumeRead()
-	s.r.lazy.discard(s.t)
+	d := discarder{t: s.t}
 	for !s.noDiscard.Load() {
-		b, n, err := s.r.lazy.read(s.t)
-		if b != nil {
-			buffers.put(b)
-		}
+		n, err := d.next()
 		if err == io.EOF && !s.r.reset() {
 			s.r.sawEOF.Store(true)
 		} else if err != nil && !s.noDiscard.Load() {

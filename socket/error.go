@@ -3,6 +3,7 @@ package socket
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -66,12 +67,16 @@ func IsTimeout(err error) bool {
 // IsNoPorts reports whether err says that no local port is left to dial from.
 func IsNoPorts(err error) bool { return errors.Is(err, syscall.EADDRNOTAVAIL) }
 
-// reason takes the wrapping that package net adds off an error: this package
+// reason takes the wrapping that packages net and os add off an error: this package
 // adds addresses once, in its own words.
 func reason(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
 		err = op.Err
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
 	}
 	var sys *os.SyscallError
 	if errors.As(err, &sys) {

@@ -17,12 +17,12 @@ import (
 type ReadHalf struct {
 	node      lifetime.Node
 	s         *Socket
-	lazy      lazyRead
 	mode      atomic.Uint32 // a DropMode
 	woken     errorOnce     // why operations were interrupted
 	taken     atomic.Bool
 	sawEOF    atomic.Bool
 	discarded atomic.Int64
+	flow      flow // while a loop copies from it
 }
 
 // A WriteHalf is the outgoing direction of a socket. It is an io.Writer.

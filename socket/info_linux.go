@@ -13,8 +13,8 @@ func (s *Socket) TCPInfo() (info TCPInfo, ok bool) {
 	if !isKernel || !t.tcp {
 		return info, false
 	}
-	t.raw.Control(func(fd uintptr) {
-		k, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	t.control(func(fd int) {
+		k, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		if ok = err == nil; ok {
 			info = TCPInfo{
 				State:       tcpStates[k.State%uint8(len(tcpStates))],

@@ -67,27 +67,57 @@ func (l *Listener) Resource() *lifetime.Node { return &l.node }
 type Incoming struct {
 	t       transport
 	program Address // if t is nil: started by Open
+	// Of one that a loop has accepted:
+	loop *Loop
+	fd   int
+	tcp  bool
+	from string
 }
 
 // Open makes the connection a socket. The program of an exec: address is
 // started now.
 func (in Incoming) Open(at At) (*Socket, error) {
+	if in.loop != nil {
+		if at.In == nil {
+			at.In = new(Socket)
+		}
+		in.loosen(&at.In.k)
+		return open(&at.In.k, at)
+	}
 	if in.t == nil {
 		return openExec(context.Background(), in.program, at)
 	}
 	return open(in.t, at)
 }
 
+// Loop returns the loop that has the connection, or nil if it was accepted
+// without one.
+func (in Incoming) Loop() *Loop { return in.loop }
+
 // Refuse resets the connection.
 func (in Incoming) Refuse() {
+	if in.loop != nil {
+		t := &kernelTransport{}
+		in.loosen(t)
+		in.t = t
+	}
 	if in.t != nil {
 		in.t.disconnect()
 		in.t.Close()
 	}
 }
 
+// loosen makes t of what a loop has accepted.
+func (in Incoming) loosen(t *kernelTransport) {
+	t.loosen(in.fd, in.tcp)
+	t.counted = in.loop
+}
+
 // RemoteAddr returns the address of who connected.
 func (in Incoming) RemoteAddr() string {
+	if in.loop != nil {
+		return in.from
+	}
 	if in.t == nil {
 		return in.program.place()
 	}

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"relayd/lifetime"
@@ -49,18 +50,33 @@ func (s *Socket) Shutdown(ctx context.Context, cause error) (Report, error) {
 	// connection ends all the same.
 	s.t.disconnect()
 	r, err := s.node.Shutdown(ctx, cause)
-	s.prove.Lock()
-	defer s.prove.Unlock()
-	if s.proof.Kernel == "" || s.proof.State != lifetime.Released {
-		s.proof = Report{Unread: before.unread, Unsent: before.unsent}
+	p := s.proven()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.after.Kernel == "" || p.after.State != lifetime.Released {
+		p.after = Report{Unread: before.unread, Unsent: before.unsent}
 		if e, ok := s.t.(*execTransport); ok {
-			s.proof.Kernel, s.proof.Why = e.await(ctx)
+			p.after.Kernel, p.after.Why = e.await(ctx)
 		} else {
-			s.proof.Kernel, s.proof.Why = before.after()
+			p.after.Kernel, p.after.Why = before.after()
 		}
 	}
-	s.proof.Report = r
-	return s.proof, err
+	p.after.Report = r
+	return p.after, err
+}
+
+// A proof is a Report in the making: few sockets ever have one.
+type proof struct {
+	mu     sync.Mutex
+	before *identity // what a shutdown found at first
+	after  Report    // and at last
+}
+
+func (s *Socket) proven() *proof {
+	if s.proof.Load() == nil {
+		s.proof.CompareAndSwap(nil, new(proof))
+	}
+	return s.proof.Load()
 }
 
 // An identity is what the kernel can be asked for a connection by, taken while
@@ -76,13 +92,14 @@ type identity struct {
 // identified returns what the first caller of Shutdown has found: for a later
 // one the descriptor may be closed already.
 func (s *Socket) identified() *identity {
-	s.prove.Lock()
-	defer s.prove.Unlock()
-	if s.before == nil {
+	p := s.proven()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.before == nil {
 		id := s.identify()
-		s.before = &id
+		p.before = &id
 	}
-	return s.before
+	return p.before
 }
 
 // identify looks the connection up before it is closed.
@@ -92,7 +109,7 @@ func (s *Socket) identify() (id identity) {
 		return id
 	}
 	id.kernel, id.why = true, "the descriptor was closed before"
-	t.raw.Control(id.take)
+	t.control(id.take)
 	if id.why == "" {
 		id.found, id.why = id.key.lookup()
 	}
@@ -100,9 +117,9 @@ func (s *Socket) identify() (id identity) {
 }
 
 // take is called with the descriptor open.
-func (id *identity) take(fd uintptr) {
-	id.unread, id.unsent = queues(int(fd))
-	id.key, id.why = keyOf(int(fd))
+func (id *identity) take(fd int) {
+	id.unread, id.unsent = queues(fd)
+	id.key, id.why = keyOf(fd)
 }
 
 // A copy of a descriptor may take a moment to be reaped, and so may a

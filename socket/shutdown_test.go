@@ -100,7 +100,7 @@ func TestShutdownReachesCopies(t *testing.T) {
 	eachKind(t, func(t *testing.T, s *Socket, peer netConn) {
 		k := s.t.(*kernelTransport)
 		copied := -1
-		k.raw.Control(func(fd uintptr) { copied, _ = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
+		k.control(func(fd int) { copied, _ = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) })
 		defer unix.Close(copied)
 		report, err := s.Shutdown(t.Context(), errTest)
 		wanted := Gone

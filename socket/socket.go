@@ -2,7 +2,6 @@ package socket
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 
 	"relayd/lifetime"
@@ -12,6 +11,7 @@ import (
 type Socket struct {
 	node  lifetime.Node
 	t     transport
+	k     kernelTransport // t, if a loop made it
 	r     ReadHalf
 	w     WriteHalf
 	fatal errorOnce   // sticky: what ended the connection, other than a FIN
@@ -19,9 +19,7 @@ type Socket struct {
 	// noDiscard ends the discarding of what the peer still sends.
 	noDiscard atomic.Bool
 
-	prove  sync.Mutex
-	before *identity // what a shutdown found at first
-	proof  Report    // and at last
+	proof atomic.Pointer[proof] // of a shutdown
 }
 
 // At says where in the tree a new socket stands. The zero At makes a root with
@@ -138,9 +136,17 @@ func (s *Socket) abort(why error) {
 
 // finish sends FIN, unless the connection ended otherwise.
 func (s *Socket) finish() {
-	if s.fatal.get() == nil && !s.fin.Swap(true) {
+	if s.fatal.get() == nil && !s.fin.Swap(true) && !s.closes() {
 		s.t.CloseWrite()
 	}
+}
+
+// closes reports whether the close is about to follow, and is the FIN: the peer
+// has finished, nobody else holds the socket, and no copy of its descriptor was
+// ever given to us or by us.
+func (s *Socket) closes() bool {
+	return s.t == transport(&s.k) && s.r.sawEOF.Load() && s.node.End() == lifetime.Dropped &&
+		s.r.node.State() == lifetime.Released
 }
 
 // release closes the connection: with a reset, if it was forced.

@@ -290,13 +290,13 @@ func TestCopy(t *testing.T) {
 			b, _ := io.ReadAll(peer)
 			got <- b
 		}()
-		var moved atomic.Int64
+		var moved Moved
 		if written, err := Copy(w, r, &moved); written || err != nil {
 			t.Errorf("Copy: %v, %v", written, err)
 		}
 		drop(t, w.Drop, r.Drop, s.dropOnly)
-		if b := <-got; !bytes.Equal(b, data) || moved.Load() != size {
-			t.Errorf("%d bytes came back, %d were counted, of %d", len(b), moved.Load(), size)
+		if b := <-got; !bytes.Equal(b, data) || moved.Out.Load() != size {
+			t.Errorf("%d bytes came back, %d were counted, of %d", len(b), moved.Out.Load(), size)
 		}
 	})
 }

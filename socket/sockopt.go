@@ -138,10 +138,7 @@ func (s *settings) applyNoDelay(fd int, tcp bool) error {
 
 // again calls set with the descriptor.
 func (t *kernelTransport) again(set func(fd int, tcp bool) error) error {
-	var err error
-	cerr := t.raw.Control(func(fd uintptr) { err = set(int(fd), t.tcp) })
-	if err == nil {
-		err = cerr
-	}
+	err := net.ErrClosed
+	t.control(func(fd int) { err = set(fd, t.tcp) })
 	return err
 }

@@ -33,7 +33,7 @@ func TestNothingIsLostAtADrop(t *testing.T) {
 	}
 
 	s, peer := connect(t, "127.0.0.1:0", lifetime.Refcount)
-	naive := s.t.(*kernelTransport).netConn
+	naive := s.t.(*kernelTransport).parked.Load().netConn
 	peer.Write([]byte("x"))
 	for !s.t.ready() {
 	}
@@ -109,7 +109,7 @@ func TestNoResetIsTakenForAnEnd(t *testing.T) {
 		drop(t, r.Drop, w.Drop, s.dropOnly)
 
 		s, peer = accepted(t, l)
-		naive := s.t.(*kernelTransport).netConn
+		naive := s.t.(*kernelTransport).parked.Load().netConn
 		reset(peer)
 		writeUntilError(naive)
 		if _, err := io.Copy(io.Discard, struct{ io.Reader }{naive}); err == nil {

@@ -48,7 +48,7 @@ func run(f *runFlags, stdout, stderr io.Writer) error {
 	var s os.Signal
 	select {
 	case s = <-signals:
-	case <-server.Resource().Done(): // nothing is left to accept
+	case <-server.Done(): // nothing is left to accept
 		log.Info("ended")
 		return nil
 	}

@@ -1,0 +1,138 @@
+package socket
+
+import (
+	"errors"
+	"net"
+	"sync/atomic"
+)
+
+// A cell is what an event loop knows of a connection: where it is registered,
+// what was heard of it, and who waits for that. A connection is registered once,
+// for everything, edge-triggered, and stays registered until it is closed or
+// parked.
+type cell struct {
+	loop   atomic.Pointer[Loop] // where it is registered, or nil
+	in     *flow                // that copies from it
+	out    *flow                // that copies to it
+	dial   *Dialling            // while it connects, or somebody waits with it
+	slot   int32                // in the loop's table, for events; 0 for none. t.mu guards it
+	events uint8
+
+	// counted is the loop that counts the connection as one of its own.
+	counted *Loop
+}
+
+// What is known of a cell's connection.
+const (
+	readable  uint8 = 1 << iota // a read may find something
+	hungUp                      // the end, or an error, is behind what can be read
+	stopRead                    // its read half was interrupted
+	stopWrite                   // its write half was
+)
+
+// errServed is returned to who waits for one half while a loop copies from or to
+// the other: a socket has one way of waiting.
+var errServed = errors.New("an event loop copies from or to this socket: its halves cannot be waited for one by one")
+
+// adopt registers t with l. Nobody else waits for it.
+func (t *kernelTransport) adopt(l *Loop) error {
+	switch t.loop.Load() {
+	case l:
+		if t.slot == 0 { // it was served before
+			return errServed
+		}
+		return nil
+	case nil:
+	default:
+		return errServed
+	}
+	if err := t.unpark(); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fd < 0 {
+		return net.ErrClosed
+	}
+	t.events &^= readable | hungUp // the first event will tell
+	t.slot = l.assign(t)
+	if err := l.poller.add(int(t.fd), t.slot, l.slots[t.slot].generation); err != nil {
+		l.vacate(t.slot)
+		t.slot = 0
+		return err
+	}
+	t.loop.Store(l)
+	return nil
+}
+
+// released gives up the slot when no flow is left: events that come now are for
+// nobody. The registration ends with the descriptor, or when somebody parks it.
+func (t *kernelTransport) released(l *Loop) {
+	if t.in != nil || t.out != nil {
+		return
+	}
+	t.mu.Lock()
+	l.vacate(t.slot)
+	t.slot = 0
+	t.mu.Unlock()
+}
+
+// leaveLoop ends the registration, before somebody else waits. t.mu is held.
+func (t *kernelTransport) leaveLoop() error {
+	l := t.loop.Load()
+	if l == nil {
+		return nil
+	}
+	if t.slot != 0 {
+		return errServed
+	}
+	l.poller.remove(int(t.fd))
+	t.loop.Store(nil)
+	return nil
+}
+
+// poke tells the loop that somebody was interrupted. t.mu is held.
+func (t *kernelTransport) poke() {
+	if l := t.loop.Load(); l != nil {
+		l.post(t)
+	}
+}
+
+// visit looks at what others have done to t.
+func (t *kernelTransport) visit(l *Loop) {
+	t.mu.Lock()
+	t.events &^= stopRead | stopWrite
+	if t.noRead {
+		t.events |= stopRead
+	}
+	if t.noWrite {
+		t.events |= stopWrite
+	}
+	t.mu.Unlock()
+	if t.out != nil && t.events&stopWrite != 0 {
+		t.out.woken(l, true)
+	}
+	if t.in != nil && t.events&stopRead != 0 {
+		t.in.woken(l, false)
+	}
+}
+
+// heard takes note of an event, and wakes who waits for it.
+func (t *kernelTransport) heard(l *Loop, e event) {
+	if e&(canRead|hasEnded) != 0 {
+		t.events |= readable
+	}
+	if e&hasEnded != 0 {
+		t.events |= hungUp
+	}
+	if t.dial != nil {
+		t.dial.heard(l, t, e)
+		return
+	}
+	if f := t.in; f != nil && f.state == wantRead && t.events&readable != 0 {
+		l.enqueue(f)
+	}
+	if f := t.out; f != nil && f.state == wantWrite && e&(canWrite|isDead) != 0 {
+		l.enqueue(f)
+	}
+}

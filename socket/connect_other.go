@@ -1,0 +1,21 @@
+//go:build !linux
+
+package socket
+
+import (
+	"net/netip"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A sockaddr is where a loop connects to: nowhere, here.
+type sockaddr struct{ size uint32 }
+
+func inetSockaddr(netip.Addr, uint16) (to sockaddr) { return to }
+func unixSockaddr(string) (to sockaddr)             { return to }
+func connectTo(int, *sockaddr) syscall.Errno        { return syscall.ENOSYS }
+func (d *Dialer) socket() (int, error)              { return -1, ErrNoLoops }
+func socketError(int) error                         { return ErrNoLoops }
+
+func acceptFrom(int) (int, unix.Sockaddr, error) { return -1, nil, ErrNoLoops }

@@ -1,0 +1,189 @@
+package socket
+
+import (
+	"io"
+	"os"
+)
+
+// A flow is one direction of plain bytes on an event loop: a mover, and what it
+// waits for. It stands in the read half that it copies from, so that a
+// connection on a loop is no more than its sockets.
+//
+// From its start to its end it is one operation inside both halves. All of it
+// belongs to the loop's goroutine; others poke the loop.
+type flow struct {
+	m     mover
+	r     *ReadHalf
+	w     *WriteHalf
+	n     *Moved
+	done  Copied
+	next  *flow   // in the loop's queue
+	state outcome // wantRead, wantWrite, or moved: it is in the queue
+}
+
+// flowBudget is how many bytes a flow moves before others have their turn.
+const flowBudget = 512 << 10
+
+// Copy moves bytes from src to dst as the function Copy does, and returns at
+// once: done is told the end. Both sockets must be connections of the system's,
+// that no operation but this copy and the one in the other direction waits for;
+// [Loop.Fits] tells. If a half was dropped or shut down, Copy returns the error,
+// and done is not called.
+func (l *Loop) Copy(dst *WriteHalf, src *ReadHalf, n *Moved, done Copied) (written bool, err error) {
+	if err := src.node.Enter(); err != nil {
+		return false, src.s.error("read", err)
+	}
+	if err := dst.node.Enter(); err != nil {
+		src.node.Leave()
+		return true, dst.s.error("write", err)
+	}
+	f := &src.flow
+	*f = flow{r: src, w: dst, n: n, done: done}
+	l.post(f)
+	return false, nil
+}
+
+// Fits reports whether a loop can copy from and to a socket: it is a connection
+// of the system's, and not, for one, a program.
+func (l *Loop) Fits(s *Socket) bool {
+	_, ok := s.t.(*kernelTransport)
+	return ok
+}
+
+func (f *flow) source() *kernelTransport      { return f.r.s.t.(*kernelTransport) }
+func (f *flow) destination() *kernelTransport { return f.w.s.t.(*kernelTransport) }
+
+// visit begins the flow on the loop that it was posted to.
+func (f *flow) visit(l *Loop) {
+	src, dst := f.source(), f.destination()
+	if err := src.adopt(l); err != nil {
+		f.refuse(false, err)
+		return
+	}
+	if err := dst.adopt(l); err != nil {
+		f.refuse(true, err)
+		return
+	}
+	src.in, dst.out = f, f
+	src.visit(l) // a drop may have been before
+	if src.in == f {
+		dst.visit(l)
+	}
+	if src.in == f {
+		l.enqueue(f)
+	}
+}
+
+// refuse ends a flow that could not begin.
+func (f *flow) refuse(written bool, err error) {
+	if written {
+		err = f.w.failed(err)
+	} else {
+		err = f.r.failed(err)
+	}
+	f.leave(written, err)
+}
+
+// step moves bytes until one side has none, or takes none, or the budget is
+// used up.
+func (f *flow) step(l *Loop) {
+	src, dst := f.source(), f.destination()
+	for budget := flowBudget; ; {
+		for f.m.holding() > 0 {
+			n, o, errno := f.m.push(l.calls, int(dst.fd))
+			f.n.Out.Add(int64(n))
+			budget -= n
+			switch o {
+			case wantWrite:
+				f.m.own(&l.scratch)
+				f.state = wantWrite
+				return
+			case failed:
+				f.end(l, true, errno)
+				return
+			}
+		}
+		switch {
+		case f.m.eof:
+			f.end(l, false, io.EOF)
+			return
+		case src.events&stopRead != 0:
+			f.end(l, false, os.ErrDeadlineExceeded)
+			return
+		case budget <= 0:
+			l.enqueue(f)
+			return
+		case src.events&readable == 0:
+			f.m.letGo(&pipes)
+			f.state = wantRead
+			return
+		}
+		if !f.pull(l, src) {
+			return
+		}
+	}
+}
+
+// pull is the reading part of a step. It reports whether to go on.
+func (f *flow) pull(l *Loop, src *kernelTransport) bool {
+	n, filled, o, errno := f.m.pull(l.calls, int(src.fd), &l.scratch, &pipes)
+	f.n.In.Add(int64(n))
+	switch o {
+	case failed:
+		f.end(l, false, errno)
+		return false
+	case wantRead:
+		src.events &^= readable
+		f.state = wantRead
+		return false
+	case moved:
+		// A read that came up short has emptied the queue, and what comes
+		// next is a new event; unless the end has come already.
+		if !filled && src.events&hungUp == 0 {
+			src.events &^= readable
+		}
+	}
+	return true
+}
+
+// woken ends the flow because a half of it was dropped or shut down. What was
+// read is delivered if only the source was.
+func (f *flow) woken(l *Loop, write bool) {
+	switch {
+	case write:
+		f.end(l, true, os.ErrDeadlineExceeded)
+	case f.m.holding() == 0:
+		f.end(l, false, os.ErrDeadlineExceeded)
+	}
+}
+
+// end lets go of everything and tells the end.
+func (f *flow) end(l *Loop, written bool, err error) {
+	src, dst := f.source(), f.destination()
+	cut := f.m.discard(&pipes) > 0
+	src.in, dst.out = nil, nil
+	src.released(l)
+	dst.released(l)
+	switch {
+	case !written:
+		err = f.r.failed(err)
+	case err == os.ErrDeadlineExceeded && !cut:
+		// No Write was under way: the stream that was sent is whole.
+		err = f.w.s.error("write", ownEnd(&f.w.node, &f.w.woken, err))
+	default:
+		err = f.w.failed(err)
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	f.leave(written, err)
+}
+
+// leave ends the operation. The flow may begin anew at once.
+func (f *flow) leave(written bool, err error) {
+	r, w, done := f.r, f.w, f.done
+	f.done, f.n = nil, nil
+	r.node.Leave()
+	w.node.Leave()
+	done.Copied(written, err)
+}

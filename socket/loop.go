@@ -1,0 +1,213 @@
+package socket
+
+import (
+	"runtime"
+	"sync"
+	"time"
+)
+
+// A loop is the inside of a Loop. Every turn it looks into its inbox, lets the
+// flows in its queue move bytes, and asks the poller what has happened. All but
+// the inbox belongs to its goroutine.
+type loop struct {
+	poller  poller
+	calls   calls
+	scratch buffer // what is read is written from here at once, mostly
+
+	slots []slot  // by number, which events carry; the first is nobody's
+	free  []int32 // slots that are
+
+	first, last *flow // the queue of those that can move bytes
+
+	dials   dialQueue
+	patient bool // wait with the runtime's help only
+
+	mu       sync.Mutex
+	inbox    []visitor
+	spare    []visitor // the inbox of the turn before, empty
+	asleep   bool      // or about to be: wake it
+	stopping bool
+}
+
+// A visitor comes to a loop by its inbox, from any goroutine, to be looked at.
+type visitor interface{ visit(*Loop) }
+
+// A slot is where an event leads. Its generation tells an event of a
+// predecessor, which was under way when that one went, from its own.
+type slot struct {
+	h          hearer
+	generation int32
+}
+
+// A hearer is told of events.
+type hearer interface{ heard(*Loop, event) }
+
+// An event is what has become of a descriptor.
+type event uint8
+
+const (
+	canRead event = 1 << iota
+	canWrite
+	hasEnded // the peer's end is there to be read, or an error
+	isDead   // both directions have ended
+)
+
+// StartLoops starts n event loops; 0 stands for as many as the runtime has
+// processors to spare: all but one, and at least one. Loops wait beside the
+// scheduler, and whatever else the process does needs a processor of its own.
+// Stop them when the last socket is gone.
+func StartLoops(n int) (*Loops, error) {
+	processors := runtime.GOMAXPROCS(0)
+	if n == 0 {
+		n = max(1, processors-1)
+	}
+	ls := &Loops{}
+	for range n {
+		l := &Loop{}
+		if err := l.poller.open(); err != nil {
+			ls.Stop()
+			ls.Wait()
+			return nil, err
+		}
+		l.calls = kernel{}
+		l.slots = make([]slot, 1)
+		l.patient = n >= processors
+		ls.list = append(ls.list, l)
+		ls.ran.Add(1)
+		go l.run(&ls.ran)
+	}
+	return ls, nil
+}
+
+// post puts v into the inbox. While a loop is awake that costs no system call.
+func (l *Loop) post(v visitor) {
+	l.mu.Lock()
+	l.inbox = append(l.inbox, v)
+	wake := l.asleep
+	l.asleep = false
+	l.mu.Unlock()
+	if wake {
+		l.poller.wake()
+	}
+}
+
+func (l *Loop) stop() {
+	l.mu.Lock()
+	l.stopping = true
+	l.mu.Unlock()
+	l.poller.wake()
+}
+
+// run is the loop's goroutine.
+func (l *Loop) run(ran *sync.WaitGroup) {
+	defer ran.Done()
+	defer l.poller.close()
+	for l.readInbox() {
+		l.stepQueue()
+		l.dials.expire(l)
+		l.poll()
+	}
+}
+
+// readInbox lets everybody in it visit. It reports false when the loop was
+// stopped.
+func (l *Loop) readInbox() bool {
+	for {
+		l.mu.Lock()
+		visitors := l.inbox
+		if len(visitors) == 0 {
+			stopping := l.stopping
+			l.mu.Unlock()
+			return !stopping
+		}
+		l.inbox, l.spare = l.spare[:0], nil
+		l.mu.Unlock()
+		for i, v := range visitors {
+			v.visit(l)
+			visitors[i] = nil
+		}
+		l.spare = visitors
+	}
+}
+
+// stepQueue lets each flow in the queue move bytes once.
+func (l *Loop) stepQueue() {
+	f := l.first
+	l.first, l.last = nil, nil
+	for f != nil {
+		next := f.next
+		f.next = nil
+		if f.state == moved {
+			f.state = wantRead // unless it says otherwise
+			if f.done != nil {
+				f.step(l)
+			}
+		}
+		f = next
+	}
+}
+
+// enqueue gives f a turn.
+func (l *Loop) enqueue(f *flow) {
+	f.state = moved
+	if l.last == nil {
+		l.first = f
+	} else {
+		l.last.next = f
+	}
+	l.last = f
+}
+
+// How long a loop waits beside the scheduler before it lets it know. Longer,
+// and the runtime cannot use the processor; at once, and every small pause
+// costs handing it over and getting it back.
+const briefWait = 2 * time.Millisecond
+
+// poll asks for events, and waits for them if there is nothing else to do.
+func (l *Loop) poll() {
+	if l.first != nil {
+		l.poller.look(l)
+		return
+	}
+	l.mu.Lock()
+	if len(l.inbox) > 0 || l.stopping {
+		l.mu.Unlock()
+		return
+	}
+	l.asleep = true
+	l.mu.Unlock()
+	until := l.dials.next()
+	if l.patient || l.poller.waitBriefly(l, until) == 0 {
+		l.poller.wait(l, until)
+	}
+	l.mu.Lock()
+	l.asleep = false
+	l.mu.Unlock()
+}
+
+// assign gives h a slot.
+func (l *Loop) assign(h hearer) int32 {
+	n := int32(len(l.slots))
+	if last := len(l.free) - 1; last >= 0 {
+		n = l.free[last]
+		l.free = l.free[:last]
+	} else {
+		l.slots = append(l.slots, slot{})
+	}
+	l.slots[n].h = h
+	return n
+}
+
+// vacate takes it back.
+func (l *Loop) vacate(n int32) {
+	l.slots[n].h = nil
+	l.slots[n].generation++
+	l.free = append(l.free, n)
+}
+
+// dispatch passes an event on, if it is not too late for it.
+func (l *Loop) dispatch(slot, generation int32, e event) {
+	if s := l.slots[slot]; s.h != nil && s.generation == generation {
+		s.h.heard(l, e)
+	}
+}

@@ -1,0 +1,210 @@
+package socket
+
+import (
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A loopListener is a listener of the system's that accepts on event loops. All
+// of them watch it, and the kernel wakes one for each connection. As long as a
+// loop accepts, that is one operation of the listener.
+type loopListener struct {
+	of       *Listener
+	fd       int
+	tcp      bool
+	s        *settings
+	inherits bool // see kernelListener
+	loops    *Loops
+	h        Acceptor
+	posts    []*post
+	left     atomic.Int32 // posts that accept
+}
+
+// A post is where one loop accepts.
+type post struct {
+	ll       *loopListener
+	on       *Loop
+	slot     int32 // 0: not registered
+	over     bool
+	draining time.Time // when to end accepting what the backlog holds
+}
+
+// AcceptOn makes the loops accept l's connections, and returns at once. h is
+// called on the loops. It reports false if l is not a listener of the system's,
+// or on a system without loops: use Accept. Accept is not to be called after it.
+func (l *Listener) AcceptOn(ls *Loops, h Acceptor) (bool, error) {
+	k, ok := l.ln.(*kernelListener)
+	if !ok || ls == nil {
+		return false, nil
+	}
+	ll := &loopListener{of: l, s: k.s, inherits: k.inherits, loops: ls, h: h}
+	if err := ll.take(k); err != nil {
+		return false, l.error(err)
+	}
+	l.ln = ll
+	ll.left.Store(int32(len(ls.list)))
+	for _, on := range ls.list {
+		p := &post{ll: ll, on: on}
+		ll.posts = append(ll.posts, p)
+	}
+	for _, p := range ll.posts {
+		if err := l.node.Enter(); err != nil {
+			p.over = true
+			ll.ended()
+			continue
+		}
+		p.on.post(p)
+	}
+	return true, nil
+}
+
+// take takes the descriptor off package net, which would be woken with us.
+func (ll *loopListener) take(k *kernelListener) error {
+	raw, err := k.SyscallConn()
+	if err != nil {
+		return err
+	}
+	_, ll.tcp = k.netListener.(*net.TCPListener)
+	cerr := raw.Control(func(fd uintptr) { ll.fd, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3) })
+	if err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	return k.Close()
+}
+
+// accept is not for goroutines any more.
+func (ll *loopListener) accept() (transport, error) { return nil, errServed }
+
+// SetDeadline wakes the loops: something has become of the listener.
+func (ll *loopListener) SetDeadline(time.Time) error {
+	for _, p := range ll.posts {
+		p.on.post(p)
+	}
+	return nil
+}
+
+// Close closes our copy. The loops have left.
+func (ll *loopListener) Close() error { return unix.Close(ll.fd) }
+
+// ended notes that one post accepts no more.
+func (ll *loopListener) ended() {
+	if ll.left.Add(-1) == 0 {
+		ll.h.AcceptEnded()
+	}
+}
+
+// visit begins to accept, goes on after a pause, or ends.
+func (p *post) visit(l *Loop) {
+	switch {
+	case p.over:
+	case p.ll.of.woken.get() != nil:
+		p.end(l)
+	case p.ll.of.stop.Load() != nil:
+		p.leave(l)
+		p.empty(l)
+	case p.slot == 0:
+		p.enter(l)
+	}
+}
+
+// enter registers with the loop.
+func (p *post) enter(l *Loop) {
+	p.slot = l.assign(p)
+	if err := l.poller.addListener(p.ll.fd, p.slot, l.slots[p.slot].generation); err != nil {
+		l.vacate(p.slot)
+		p.slot = 0
+		p.pause(l, err)
+	}
+}
+
+// leave ends the registration, which others of the same socket, in a process
+// that it was passed to, must not hold up.
+func (p *post) leave(l *Loop) {
+	if p.slot != 0 {
+		l.poller.remove(p.ll.fd)
+		l.vacate(p.slot)
+		p.slot = 0
+	}
+}
+
+func (p *post) end(l *Loop) {
+	p.over = true
+	p.leave(l)
+	p.ll.ended()
+	p.ll.of.node.Leave()
+}
+
+// acceptBudget is how many connections are accepted before others have their
+// turn.
+const acceptBudget = 16
+
+// heard accepts what has come.
+func (p *post) heard(l *Loop, _ event) {
+	if !p.over {
+		p.take(l, acceptBudget)
+	}
+}
+
+// empty accepts what the backlog holds, and ends: see [Listener.Stop].
+func (p *post) empty(l *Loop) {
+	if p.take(l, acceptBudget) && time.Now().Before(*p.ll.of.stop.Load()) {
+		l.post(p)
+		return
+	}
+	if !p.over {
+		p.end(l)
+	}
+}
+
+// take accepts up to n connections. It reports whether there may be more.
+func (p *post) take(l *Loop, n int) bool {
+	ll := p.ll
+	for range n {
+		fd, sa, err := acceptFrom(ll.fd)
+		switch err {
+		case nil:
+			in := Incoming{fd: fd, tcp: ll.tcp, loop: p.choose(), from: netAddr(sa).String()}
+			in.loop.conns.Add(1)
+			if !ll.inherits {
+				// The connection may be dead already, which its first
+				// read tells better.
+				ll.s.apply(fd, ll.tcp)
+			}
+			ll.h.Accepted(in)
+		case syscall.EAGAIN:
+			return false
+		case syscall.EINTR, syscall.ECONNABORTED:
+		default:
+			p.pause(l, err)
+			return false
+		}
+	}
+	return true
+}
+
+// choose returns the loop for a connection: this one, unless others have much
+// less to do.
+func (p *post) choose() *Loop {
+	least := p.ll.loops.least()
+	mine, others := p.on.conns.Load(), least.conns.Load()
+	if mine > others+others/2+2 {
+		return least
+	}
+	return p.on
+}
+
+// pause ends accepting for a while, because it fails.
+func (p *post) pause(l *Loop, err error) {
+	p.leave(l)
+	pause := p.ll.h.AcceptFailed(p.ll.of.error(err))
+	time.AfterFunc(pause, p.resume)
+}
+
+func (p *post) resume() { p.on.post(p) }

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package socket
+
+// newPipe has none: only Linux splices.
+func newPipe() *pipe { return nil }
