@@ -19,6 +19,9 @@ const maxLines = 4096
 
 // add takes the line of a conn that has ended.
 func (b *logbook) add(c *conn) {
+	if !c.server().Log.Enabled(context.Background(), c.level()) {
+		return
+	}
 	select {
 	case b.lines <- c:
 	default:
@@ -38,15 +41,6 @@ func (b *logbook) write(s *Server) {
 
 // log writes the conn's one line. The keys are stable. Nobody else has the conn.
 func (c *conn) log() {
-	level := slog.LevelInfo
-	switch c.reason {
-	case OpenFailed, DialFailed, DialTimeout, StageFailed, NoPorts:
-		level = slog.LevelWarn
-	}
-	log := c.server().Log
-	if !log.Enabled(context.Background(), level) {
-		return
-	}
 	attrs := []any{
 		"id", c.id(),
 		"reason", string(c.reason),
@@ -64,7 +58,16 @@ func (c *conn) log() {
 	if c.reason == NoPorts {
 		attrs = append(attrs, "hint", "every local port to this upstream is in use")
 	}
-	log.Log(context.Background(), level, "conn ended", attrs...)
+	c.server().Log.Log(context.Background(), c.level(), "conn ended", attrs...)
+}
+
+// level is that of the conn's line.
+func (c *conn) level() slog.Level {
+	switch c.reason {
+	case OpenFailed, DialFailed, DialTimeout, StageFailed, NoPorts:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
 }
 
 // stderr logs a line of a program that is one end of the conn.

@@ -18,6 +18,8 @@ type cell struct {
 	slot   int32                // in the loop's table, for events; 0 for none. t.mu guards it
 	events uint8
 
+	late *Dialer // whose options are still to be set; see Loop.setLate
+
 	// counted is the loop that counts the connection as one of its own.
 	counted *Loop
 }
@@ -28,6 +30,9 @@ const (
 	hungUp                      // the end, or an error, is behind what can be read
 	stopRead                    // its read half was interrupted
 	stopWrite                   // its write half was
+	dead                        // both directions have ended, or an error waits
+	written                     // something was written
+	undelayed                   // the options for the second write are set
 )
 
 // errServed is returned to who waits for one half while a loop copies from or to
@@ -77,6 +82,17 @@ func (t *kernelTransport) released(l *Loop) {
 	t.mu.Unlock()
 }
 
+// prepareWrite sets, before the second write, the option that matters then.
+func (t *kernelTransport) prepareWrite() {
+	switch {
+	case t.events&written == 0:
+		t.events |= written
+	case t.events&undelayed == 0:
+		t.events |= undelayed
+		t.late.setSecond(int(t.fd))
+	}
+}
+
 // leaveLoop ends the registration, before somebody else waits. t.mu is held.
 func (t *kernelTransport) leaveLoop() error {
 	l := t.loop.Load()
@@ -124,6 +140,9 @@ func (t *kernelTransport) heard(l *Loop, e event) {
 	}
 	if e&hasEnded != 0 {
 		t.events |= hungUp
+	}
+	if e&isDead != 0 {
+		t.events |= dead
 	}
 	if t.dial != nil {
 		t.dial.heard(l, t, e)

@@ -58,19 +58,16 @@ func connectTo(fd int, to *sockaddr) syscall.Errno {
 	return errno
 }
 
-// socket returns a new socket with its options.
+// socket returns a new socket with the options that cannot wait.
 func (d *Dialer) socket() (int, error) {
 	fd, err := unix.Socket(d.to.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}
-	network := "tcp"
-	if d.to.family == unix.AF_UNIX {
-		network = "unix"
-	}
-	err = d.s.apply(fd, d.to.family != unix.AF_UNIX)
-	if err == nil {
-		err = d.s.prepare(fd, network, dialling)
+	tcp := d.to.family != unix.AF_UNIX
+	err = d.s.set(fd, d.s.early(tcp))
+	if err == nil && tcp {
+		err = d.s.prepare(fd, "tcp", dialling)
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -78,6 +75,16 @@ func (d *Dialer) socket() (int, error) {
 	}
 	return fd, nil
 }
+
+// setSecond and setLate set the others. The connection may be dead already.
+
+func (d *Dialer) setSecond(fd int) {
+	if o := d.s.second(); o.value != 0 { // it is 0 as it is
+		unix.SetsockoptInt(fd, o.level, o.opt, o.value)
+	}
+}
+
+func (d *Dialer) setLate(fd int) { d.s.set(fd, d.s.late()) }
 
 // socketError returns why a connect failed.
 func socketError(fd int) error {
@@ -91,7 +98,32 @@ func socketError(fd int) error {
 	return syscall.Errno(errno)
 }
 
-// acceptFrom accepts a connection, if there is one.
-func acceptFrom(fd int) (int, unix.Sockaddr, error) {
-	return unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+// acceptFrom accepts a connection, if there is one. unix.Accept4 would ask for
+// the protocol as well, each time.
+func acceptFrom(fd int) (accepted int, from string, errno syscall.Errno) {
+	var sa unix.RawSockaddrAny
+	size := uint32(unix.SizeofSockaddrAny)
+	r, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)),
+		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, "", errno
+	}
+	return int(r), sockaddrText(&sa), 0
+}
+
+// sockaddrText writes the address of a peer. That of a Unix socket is nothing
+// that would tell one from the other.
+func sockaddrText(sa *unix.RawSockaddrAny) string {
+	network := binary.BigEndian
+	switch sa.Addr.Family {
+	case unix.AF_INET:
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
+		port := network.Uint16((*[2]byte)(unsafe.Pointer(&in.Port))[:])
+		return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), port).String()
+	case unix.AF_INET6:
+		in := (*unix.RawSockaddrInet6)(unsafe.Pointer(sa))
+		port := network.Uint16((*[2]byte)(unsafe.Pointer(&in.Port))[:])
+		return addrPort6(&unix.SockaddrInet6{Port: int(port), ZoneId: in.Scope_id, Addr: in.Addr}).String()
+	}
+	return "@"
 }

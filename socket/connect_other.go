@@ -5,8 +5,6 @@ package socket
 import (
 	"net/netip"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // A sockaddr is where a loop connects to: nowhere, here.
@@ -16,6 +14,8 @@ func inetSockaddr(netip.Addr, uint16) (to sockaddr) { return to }
 func unixSockaddr(string) (to sockaddr)             { return to }
 func connectTo(int, *sockaddr) syscall.Errno        { return syscall.ENOSYS }
 func (d *Dialer) socket() (int, error)              { return -1, ErrNoLoops }
+func (d *Dialer) setSecond(int)                     {}
+func (d *Dialer) setLate(int)                       {}
 func socketError(int) error                         { return ErrNoLoops }
 
-func acceptFrom(int) (int, unix.Sockaddr, error) { return -1, nil, ErrNoLoops }
+func acceptFrom(int) (int, string, syscall.Errno) { return -1, "", syscall.ENOSYS }

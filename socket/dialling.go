@@ -89,6 +89,12 @@ func (g *Dialling) begin(l *Loop) {
 			g.end(l, err)
 			return
 		}
+		if g.t.tcp {
+			g.t.late = g.d
+			if l.late.IsZero() {
+				l.late = time.Now().Add(lateOptions)
+			}
+		}
 		if errno == 0 {
 			g.end(l, nil)
 			return

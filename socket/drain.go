@@ -42,11 +42,19 @@ func (e *TruncatedError) Error() string {
 }
 
 // owed reports whether closing now could cost the peer bytes that we accepted.
+// After its FIN, and with nothing unacknowledged, it cannot, and the close is the
+// FIN if that is not out.
 func (s *Socket) owed() bool {
 	if _, ok := s.t.(concluder); ok {
 		return true
 	}
-	return s.fatal.get() == nil && s.t.drains() && !(s.fin.Load() && s.r.sawEOF.Load())
+	if s.fatal.get() != nil || !s.t.drains() {
+		return false
+	}
+	if s.r.sawEOF.Load() {
+		return s.t.unsent() > 0
+	}
+	return true
 }
 
 // A concluder is a transport with more behind it than a connection. It may owe
@@ -77,18 +85,25 @@ func (s *Socket) drainConnection(ctx context.Context) error {
 	go s.discardRest(discarded)
 	defer s.endDiscarding(discarded)
 
-	_, before := s.t.queues()
+	before := s.t.unsent()
 	tick := time.NewTicker(lingerTick)
 	defer tick.Stop()
 	began := time.Now()
+	end := (<-chan struct{})(discarded)
 	for progress := began; ; {
 		select {
-		case <-discarded:
-			return s.fatal.get()
+		case <-end:
+			end = nil // the peer has finished, or there is no connection
+			if s.t.unsent() == 0 || s.fatal.get() != nil {
+				return s.fatal.get()
+			}
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			_, unsent := s.t.queues()
+			unsent := s.t.unsent()
+			if end == nil && unsent == 0 {
+				return nil
+			}
 			if unsent < before {
 				before, progress = unsent, now
 			}

@@ -22,7 +22,7 @@ type flow struct {
 }
 
 // flowBudget is how many bytes a flow moves before others have their turn.
-const flowBudget = 512 << 10
+const flowBudget = 1 << 20
 
 // Copy moves bytes from src to dst as the function Copy does, and returns at
 // once: done is told the end. Both sockets must be connections of the system's,
@@ -90,6 +90,9 @@ func (f *flow) step(l *Loop) {
 	src, dst := f.source(), f.destination()
 	for budget := flowBudget; ; {
 		for f.m.holding() > 0 {
+			if dst.late != nil {
+				dst.prepareWrite()
+			}
 			n, o, errno := f.m.push(l.calls, int(dst.fd))
 			f.n.Out.Add(int64(n))
 			budget -= n
@@ -165,6 +168,10 @@ func (f *flow) end(l *Loop, written bool, err error) {
 	src.released(l)
 	dst.released(l)
 	switch {
+	case err == io.EOF && src.events&dead == 0 && f.r.woken.get() == nil:
+		// No need to ask whether this is a reset: it would have been heard,
+		// or met by a write of this loop's, which the socket remembers.
+		err = f.r.ended(f.r.s.fatal.get() != nil)
 	case !written:
 		err = f.r.failed(err)
 	case err == os.ErrDeadlineExceeded && !cut:

@@ -120,14 +120,25 @@ func (r *ReadHalf) failed(err error) error {
 	if own := ownEnd(&r.node, &r.woken, err); own != nil {
 		return r.s.error("read", own)
 	}
-	if err == io.EOF && !r.reset() {
-		r.sawEOF.Store(true)
-		r.node.Ended(lifetime.PeerClosed, nil)
-		return io.EOF
-	}
 	if err == io.EOF {
-		err = syscall.ECONNRESET
+		return r.ended(r.reset())
 	}
+	return r.broken(err)
+}
+
+// ended returns what an operation is to return at the end of the stream, which
+// may be that of a connection that was reset.
+func (r *ReadHalf) ended(reset bool) error {
+	if reset {
+		return r.broken(syscall.ECONNRESET)
+	}
+	r.sawEOF.Store(true)
+	r.node.Ended(lifetime.PeerClosed, nil)
+	return io.EOF
+}
+
+// broken records what ended the connection.
+func (r *ReadHalf) broken(err error) error {
 	err = r.s.fail(reason(err))
 	r.node.Ended(lifetime.Failed, err)
 	return r.s.error("read", err)
@@ -216,7 +227,7 @@ func (w *WriteHalf) Flush(ctx context.Context) error {
 		if err := w.node.Enter(); err != nil {
 			return w.s.error("flush", err)
 		}
-		_, left := w.s.t.queues()
+		left := w.s.t.unsent()
 		w.node.Leave()
 		if left == 0 || w.s.fatal.get() != nil {
 			return nil

@@ -268,16 +268,16 @@ func (t *kernelTransport) disconnect() {
 }
 
 // ready asks the kernel whether anything has arrived.
-func (t *kernelTransport) ready() bool {
-	unread, _ := t.queues()
-	return unread > 0
+func (t *kernelTransport) ready() (arrived bool) {
+	t.control(func(fd int) { arrived = unreadOf(fd) > 0 })
+	return arrived
 }
 
-// queues returns how many bytes have arrived and were not read, and how many
-// were written and not acknowledged; 0 where the system cannot tell.
-func (t *kernelTransport) queues() (unread, unsent int) {
-	t.control(func(fd int) { unread, unsent = queues(fd) })
-	return unread, unsent
+// unsent returns how many bytes were written and not acknowledged; 0 where the
+// system cannot tell.
+func (t *kernelTransport) unsent() (n int) {
+	t.control(func(fd int) { n = unsentOf(fd) })
+	return n
 }
 
 // vanished reports whether the kernel has no connection any more, although

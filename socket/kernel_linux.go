@@ -7,12 +7,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// queues returns the lengths of fd's queues: see tcp(7) and unix(7), SIOCINQ
-// and SIOCOUTQ.
-func queues(fd int) (unread, unsent int) {
-	unread, _ = unix.IoctlGetInt(fd, unix.SIOCINQ)
-	unsent, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQ)
-	return unread, unsent
+// unreadOf and unsentOf return the lengths of fd's queues: see tcp(7) and
+// unix(7), SIOCINQ and SIOCOUTQ.
+
+func unreadOf(fd int) int {
+	n, _ := unix.IoctlGetInt(fd, unix.SIOCINQ)
+	return n
+}
+
+func unsentOf(fd int) int {
+	n, _ := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	return n
 }
 
 // disconnectTCP resets a connection and frees the kernel's state of it at once,

@@ -11,11 +11,14 @@ import (
 // fionread is FIONREAD of the BSDs' sys/filio.h.
 const fionread = 0x4004667f
 
-// queues returns how much has arrived; what is unsent is not known here.
-func queues(fd int) (unread, unsent int) {
-	unread, _ = unix.IoctlGetInt(fd, fionread)
-	return unread, 0
+// unreadOf returns how much has arrived.
+func unreadOf(fd int) int {
+	n, _ := unix.IoctlGetInt(fd, fionread)
+	return n
 }
+
+// unsentOf is not known here.
+func unsentOf(int) int { return 0 }
 
 // discardTCP reads, and p is thrown away.
 func discardTCP(fd int, p []byte) (int, error) { return unix.Read(fd, p) }

@@ -20,7 +20,8 @@ type loop struct {
 	first, last *flow // the queue of those that can move bytes
 
 	dials   dialQueue
-	patient bool // wait with the runtime's help only
+	late    time.Time // when to set options that can wait; zero if none do
+	patient bool      // wait with the runtime's help only
 
 	mu       sync.Mutex
 	inbox    []visitor
@@ -105,6 +106,7 @@ func (l *Loop) run(ran *sync.WaitGroup) {
 	for l.readInbox() {
 		l.stepQueue()
 		l.dials.expire(l)
+		l.setLate()
 		l.poll()
 	}
 }
@@ -166,7 +168,7 @@ const briefWait = 2 * time.Millisecond
 // poll asks for events, and waits for them if there is nothing else to do.
 func (l *Loop) poll() {
 	if l.first != nil {
-		l.poller.look(l)
+		l.poller.dispatch(l, l.poller.look())
 		return
 	}
 	l.mu.Lock()
@@ -177,12 +179,20 @@ func (l *Loop) poll() {
 	l.asleep = true
 	l.mu.Unlock()
 	until := l.dials.next()
-	if l.patient || l.poller.waitBriefly(l, until) == 0 {
-		l.poller.wait(l, until)
+	if !l.late.IsZero() && (until.IsZero() || l.late.Before(until)) {
+		until = l.late
+	}
+	n := 0
+	if !l.patient {
+		n = l.poller.waitBriefly(until)
+	}
+	if n == 0 {
+		n = l.poller.wait(until)
 	}
 	l.mu.Lock()
 	l.asleep = false
 	l.mu.Unlock()
+	l.poller.dispatch(l, n)
 }
 
 // assign gives h a slot.
@@ -209,5 +219,26 @@ func (l *Loop) vacate(n int32) {
 func (l *Loop) dispatch(slot, generation int32, e event) {
 	if s := l.slots[slot]; s.h != nil && s.generation == generation {
 		s.h.heard(l, e)
+	}
+}
+
+// lateOptions is how long the options that a connection needs only when it
+// stands still are left out: most are gone before.
+const lateOptions = time.Second
+
+// setLate sets the options that were left out.
+func (l *Loop) setLate() {
+	if l.late.IsZero() || time.Now().Before(l.late) {
+		return
+	}
+	l.late = time.Time{}
+	for i := range l.slots {
+		if t, ok := l.slots[i].h.(*kernelTransport); ok && t.late != nil && t.dial == nil {
+			t.late.setLate(int(t.fd))
+			if t.events&undelayed == 0 {
+				t.late.setSecond(int(t.fd))
+			}
+			t.late = nil
+		}
 	}
 }

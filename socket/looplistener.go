@@ -167,10 +167,10 @@ func (p *post) empty(l *Loop) {
 func (p *post) take(l *Loop, n int) bool {
 	ll := p.ll
 	for range n {
-		fd, sa, err := acceptFrom(ll.fd)
-		switch err {
-		case nil:
-			in := Incoming{fd: fd, tcp: ll.tcp, loop: p.choose(), from: netAddr(sa).String()}
+		fd, from, errno := acceptFrom(ll.fd)
+		switch errno {
+		case 0:
+			in := Incoming{fd: fd, tcp: ll.tcp, loop: p.choose(), from: from}
 			in.loop.conns.Add(1)
 			if !ll.inherits {
 				// The connection may be dead already, which its first
@@ -182,7 +182,7 @@ func (p *post) take(l *Loop, n int) bool {
 			return false
 		case syscall.EINTR, syscall.ECONNABORTED:
 		default:
-			p.pause(l, err)
+			p.pause(l, errno)
 			return false
 		}
 	}
@@ -194,7 +194,7 @@ func (p *post) take(l *Loop, n int) bool {
 func (p *post) choose() *Loop {
 	least := p.ll.loops.least()
 	mine, others := p.on.conns.Load(), least.conns.Load()
-	if mine > others+others/2+2 {
+	if mine > others+others/4+1 {
 		return least
 	}
 	return p.on

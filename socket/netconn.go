@@ -147,8 +147,8 @@ func (t *foreignTransport) interruptWrite() {
 	t.deadlines.expire(&t.deadlines.write, t.Conn.SetWriteDeadline)
 }
 
-func (t *foreignTransport) disconnect()                  { t.Conn.Close() }
-func (t *foreignTransport) ready() bool                  { return false }
-func (t *foreignTransport) drains() bool                 { return false }
-func (t *foreignTransport) vanished() bool               { return false }
-func (t *foreignTransport) queues() (unread, unsent int) { return 0, 0 }
+func (t *foreignTransport) disconnect()    { t.Conn.Close() }
+func (t *foreignTransport) ready() bool    { return false }
+func (t *foreignTransport) drains() bool   { return false }
+func (t *foreignTransport) vanished() bool { return false }
+func (t *foreignTransport) unsent() int    { return 0 }

@@ -31,16 +31,17 @@ type pipePool struct {
 }
 
 const (
-	// pipeSize is what pipes should hold: half as much costs up to twice the
-	// time, and more is no better.
-	pipeSize = 256 << 10
-	// pipeLeast is what they must: the system gives less to a user who has
-	// many, and below this copying is as good.
+	// pipeSize is what pipes should hold, and pipeFair what they hold if the
+	// system does not let this user have so much (pipe(7),
+	// pipe-user-pages-soft): a quarter costs half as much time again.
+	pipeSize = 1 << 20
+	pipeFair = 256 << 10
+	// pipeLeast is what they must hold: below this copying is as good.
 	pipeLeast = 64 << 10
-	// maxPipes bounds the pipes, at 256 kB and two descriptors each, and
+	// maxPipes bounds the pipes, at pipeSize and two descriptors each, and
 	// maxIdlePipes those that wait for bulk.
-	maxPipes     = 256
-	maxIdlePipes = 32
+	maxPipes     = 64
+	maxIdlePipes = 16
 	// idlePipeTime is how long pipes wait for bulk.
 	idlePipeTime = time.Second
 )

@@ -10,7 +10,10 @@ func newPipe() *pipe {
 		return nil
 	}
 	size, err := unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, pipeSize)
-	if err != nil { // over the user's share: what is it?
+	if err != nil { // over the user's share
+		size, err = unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, pipeFair)
+	}
+	if err != nil { // what is it, then?
 		size, err = unix.FcntlInt(uintptr(fds[1]), unix.F_GETPIPE_SZ, 0)
 	}
 	if err != nil || size < pipeLeast {

@@ -68,22 +68,19 @@ func (p *poller) wake() {
 	unix.Write(p.event, one[:])
 }
 
-// look asks for events without waiting.
-func (p *poller) look(l *Loop) { p.dispatch(l, p.raw(0)) }
+// look asks for events without waiting. It returns how many there are.
+func (p *poller) look() int { return p.raw(0) }
 
-// waitBriefly waits without telling the scheduler. It returns how many events
-// there were.
-func (p *poller) waitBriefly(l *Loop, until time.Time) int {
-	return p.dispatch(l, p.raw(timeout(until, briefWait)))
-}
+// waitBriefly waits without telling the scheduler.
+func (p *poller) waitBriefly(until time.Time) int { return p.raw(timeout(until, briefWait)) }
 
 // wait waits until something happens.
-func (p *poller) wait(l *Loop, until time.Time) {
+func (p *poller) wait(until time.Time) int {
 	n, err := unix.EpollWait(p.epoll, p.events[:], timeout(until, -1))
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		panic("socket: epoll_wait: " + err.Error()) // the descriptor was closed by somebody else
 	}
-	p.dispatch(l, n)
+	return n
 }
 
 // raw is epoll_wait(2) past the scheduler.
@@ -110,7 +107,8 @@ func timeout(until time.Time, limit time.Duration) int {
 	return int((limit + time.Millisecond - 1) / time.Millisecond)
 }
 
-func (p *poller) dispatch(l *Loop, n int) int {
+// dispatch passes the first n events on.
+func (p *poller) dispatch(l *Loop, n int) {
 	for i := range p.events[:max(n, 0)] {
 		e := &p.events[i]
 		if e.Fd == 0 {
@@ -118,7 +116,6 @@ func (p *poller) dispatch(l *Loop, n int) int {
 		}
 		l.dispatch(e.Fd, e.Pad, eventOf(e.Events))
 	}
-	return n
 }
 
 func eventOf(bits uint32) (e event) {

@@ -13,6 +13,7 @@ func (p *poller) add(fd int, slot, generation int32) error         { return ErrN
 func (p *poller) addListener(fd int, slot, generation int32) error { return ErrNoLoops }
 func (p *poller) remove(fd int)                                    {}
 func (p *poller) wake()                                            {}
-func (p *poller) look(l *Loop)                                     {}
-func (p *poller) waitBriefly(l *Loop, until time.Time) int         { return 0 }
-func (p *poller) wait(l *Loop, until time.Time)                    {}
+func (p *poller) look() int                                        { return 0 }
+func (p *poller) waitBriefly(until time.Time) int                  { return 0 }
+func (p *poller) wait(until time.Time) int                         { return 0 }
+func (p *poller) dispatch(l *Loop, n int)                          {}

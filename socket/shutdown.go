@@ -118,7 +118,7 @@ func (s *Socket) identify() (id identity) {
 
 // take is called with the descriptor open.
 func (id *identity) take(fd int) {
-	id.unread, id.unsent = queues(fd)
+	id.unread, id.unsent = unreadOf(fd), unsentOf(fd)
 	id.key, id.why = keyOf(fd)
 }
 

@@ -17,15 +17,13 @@ type sockopt struct {
 	value      int
 }
 
-// common are the options that every system has.
-func (s *settings) common(tcp bool) (list []sockopt) {
+// early are the options that matter from the first byte on.
+func (s *settings) early(tcp bool) (list []sockopt) {
 	if tcp {
 		list = append(list,
 			// Urgent bytes stay in the stream, in order: a relay has no
 			// other place for them.
-			sockopt{"", unix.SOL_SOCKET, unix.SO_OOBINLINE, 1},
-			sockopt{"nodelay", unix.IPPROTO_TCP, unix.TCP_NODELAY, number(s.noDelay)},
-			sockopt{"keepalive", unix.SOL_SOCKET, unix.SO_KEEPALIVE, number(s.keepAlive.count > 0)})
+			sockopt{"", unix.SOL_SOCKET, unix.SO_OOBINLINE, 1})
 	}
 	if s.rcvBuf > 0 {
 		list = append(list, sockopt{"rcvbuf", unix.SOL_SOCKET, unix.SO_RCVBUF, s.rcvBuf})
@@ -34,6 +32,19 @@ func (s *settings) common(tcp bool) (list []sockopt) {
 		list = append(list, sockopt{"sndbuf", unix.SOL_SOCKET, unix.SO_SNDBUF, s.sndBuf})
 	}
 	return list
+}
+
+// second is the option that matters from the second write on: with nothing under
+// way, the first is not delayed in any case (RFC 896).
+func (s *settings) second() sockopt {
+	return sockopt{"nodelay", unix.IPPROTO_TCP, unix.TCP_NODELAY, number(s.noDelay)}
+}
+
+// late are those of a TCP connection that matter when it has stood still, or
+// has much to send.
+func (s *settings) late() []sockopt {
+	keepAlive := sockopt{"keepalive", unix.SOL_SOCKET, unix.SO_KEEPALIVE, number(s.keepAlive.count > 0)}
+	return append([]sockopt{keepAlive}, s.tcp()...)
 }
 
 func number(on bool) int {
@@ -53,9 +64,10 @@ func (s *settings) apply(fd int, tcp bool) error {
 			}
 		}
 	}
-	list := s.common(tcp)
+	list := s.early(tcp)
 	if tcp {
-		list = append(list, s.tcp()...)
+		list = append(list, s.second())
+		list = append(list, s.late()...)
 	}
 	return s.set(fd, list)
 }

@@ -256,16 +256,13 @@ func (t *stdioTransport) disconnect() {
 	t.out.interrupt()
 }
 
-func (t *stdioTransport) ready() bool {
-	unread, _ := t.queues()
-	return unread > 0
+func (t *stdioTransport) ready() (arrived bool) {
+	t.in.raw.Control(func(fd uintptr) { arrived = unreadOf(int(fd)) > 0 })
+	return arrived
 }
 
-// queues returns how much has arrived. What was written is the other end's.
-func (t *stdioTransport) queues() (unread, unsent int) {
-	t.in.raw.Control(func(fd uintptr) { unread, _ = queues(int(fd)) })
-	return unread, 0
-}
+// unsent: what was written is the other end's.
+func (t *stdioTransport) unsent() int { return 0 }
 
 func (t *stdioTransport) SetReadDeadline(time.Time) error  { return os.ErrNoDeadline }
 func (t *stdioTransport) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }

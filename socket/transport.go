@@ -27,7 +27,7 @@ type transport interface {
 	ready() bool    // a Read would not wait
 	drains() bool   // unread bytes turn Close into a reset
 	vanished() bool // the system has lost the connection without a close of ours
-	queues() (unread, unsent int)
+	unsent() int    // bytes that were written and that the peer has not taken
 }
 
 // A pool of buffers of bufferSize bytes.

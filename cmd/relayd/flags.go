@@ -21,6 +21,7 @@ type runFlags struct {
 	connectTimeout timeout
 	drainTimeout   timeout
 	dropPolicy     lifetime.Policy
+	eventLoop      eventLoops
 	readyFile      string
 	logFormat      choice
 	logLevel       slog.Level
@@ -41,6 +42,7 @@ func (f *runFlags) add(set *pflag.FlagSet) {
 	set.Var(&f.connectTimeout, "connect-timeout", "give up dialling after `TIME`; 0 or off never does")
 	set.Var(&f.drainTimeout, "drain-timeout", "after TERM or INT, wait `TIME` for live conns; 0 or off waits for ever")
 	set.Var(&f.dropPolicy, "drop-policy", "drop accepted sockets under `POLICY`: refcount, trap, close-children or block")
+	set.Var(&f.eventLoop, "event-loop", "relay plain bytes on event loops: auto, off, or a `NUMBER` of them")
 	set.StringVar(&f.readyFile, "ready-file", "", "write the addresses listened on to `FILE`, one a line, when accepting")
 	set.Var(&f.logFormat, "log-format", "write the log as `FORMAT`: text or json")
 	set.TextVar(&f.logLevel, "log-level", slog.LevelInfo, "log at `LEVEL` and above: debug, info, warn or error")

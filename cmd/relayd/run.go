@@ -34,6 +34,7 @@ func run(f *runFlags, stdout, stderr io.Writer) error {
 		Down:           transform.Chain(f.down),
 		ConnectTimeout: f.connectTimeout.orOff(),
 		Policy:         f.dropPolicy,
+		EventLoops:     f.eventLoop.count(),
 		Log:            log,
 	})
 	if err != nil {
