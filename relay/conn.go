@@ -16,25 +16,31 @@ import (
 type conn struct {
 	node lifetime.Node
 	a    *acceptor
-	from string       // the client's address
-	on   *socket.Loop // that dials, and then copies
+	from string // the client's address
 
 	client, upstream socket.Socket
-	dialled          bool // upstream is open
 	up, down         pump
-	running          atomic.Int32 // pumps, on a loop
 
 	mu      sync.Mutex
-	began   time.Time
-	took    time.Duration
-	cancel  context.CancelFunc // of the context that a goroutine waits with
-	dialing *socket.Dialling   // on a loop
-	dead    bool               // shut down
-	reason  Reason             // "" until something failed
-	first   Side               // "" until one side has ended
-	err     error
-	hurry   *time.Timer // cuts the direction that an error left running
+	began   time.Duration    // by the process's clock; at the end, how long it took
+	rare    *rare            // what few conns need
+	dialing *socket.Dialling // on a loop
+	bits    atomic.Uint32    // of the pumps
+	dialled bool             // upstream is open
+	dead    bool             // shut down
+	reason  Reason           // noReason until something failed
+	first   Side             // nobody until one side has ended
 }
+
+// A rare is what few conns need.
+type rare struct {
+	err    error
+	hurry  *time.Timer        // cuts the direction that an error left running
+	cancel context.CancelFunc // of the context that a goroutine waits with
+}
+
+// epoch is when the clock of began began.
+var epoch = time.Now()
 
 var (
 	connKind = lifetime.NewKind(lifetime.Hooks[conn]{
@@ -48,9 +54,7 @@ var (
 )
 
 func newConn(a *acceptor, in socket.Incoming) *conn {
-	c := &conn{a: a, from: in.RemoteAddr(), began: time.Now()}
-	c.up.c, c.up.from = c, Client
-	c.down.c, c.down.from = c, Upstream
+	c := &conn{a: a, from: in.RemoteAddr(), began: time.Since(epoch)}
 	return c
 }
 
@@ -65,7 +69,6 @@ func (c *conn) start(l *socket.Loop) {
 		go c.run(l)
 		return
 	}
-	c.on = l
 	g := l.Dial(s.dialer, c.upstreamAt(), s.ConnectTimeout, &c.client, c)
 	c.mu.Lock()
 	c.dialing = g
@@ -84,10 +87,10 @@ func (c *conn) plain() bool { return len(c.server().Up)+len(c.server().Down) == 
 func (c *conn) interrupt(error) {
 	c.mu.Lock()
 	c.dead = true
-	cancel, g := c.cancel, c.dialing
+	x, g := c.rare, c.dialing
 	c.mu.Unlock()
-	if cancel != nil {
-		cancel()
+	if x != nil && x.cancel != nil {
+		x.cancel()
 	}
 	if g != nil {
 		g.Cancel()
@@ -98,7 +101,7 @@ func (c *conn) interrupt(error) {
 func (c *conn) context() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.mu.Lock()
-	c.cancel = cancel
+	c.unusual().cancel = cancel
 	dead := c.dead
 	c.mu.Unlock()
 	if dead {
@@ -125,7 +128,10 @@ func (c *conn) run(l *socket.Loop) {
 }
 
 // Dialled goes on when a dial on a loop has ended.
-func (c *conn) Dialled(_ *socket.Socket, err error) {
+func (c *conn) Dialled(l *socket.Loop, _ *socket.Socket, err error) {
+	c.mu.Lock()
+	c.dialing = nil
+	c.mu.Unlock()
 	if err == nil {
 		c.dialled = true
 		err = c.take()
@@ -136,7 +142,7 @@ func (c *conn) Dialled(_ *socket.Socket, err error) {
 		c.node.Leave()
 		return
 	}
-	c.relayOn(c.on)
+	c.relayOn(l)
 }
 
 // upstreamAt is where the upstream's socket stands.
@@ -162,17 +168,22 @@ func (c *conn) connect(ctx context.Context) error {
 // take hands the halves to the pumps. It fails when the conn is shut down at
 // this moment.
 func (c *conn) take() error {
-	if err := c.up.take(&c.client, &c.upstream); err != nil {
-		return err
+	for _, s := range []*socket.Socket{&c.client, &c.upstream} {
+		if _, err := s.Receive(); err != nil {
+			return err
+		}
+		if _, err := s.Send(); err != nil {
+			return err
+		}
 	}
-	return c.down.take(&c.upstream, &c.client)
+	return nil
 }
 
 // relay runs both directions to their ends.
 func (c *conn) relay(ctx context.Context) {
 	up := make(chan struct{})
 	go c.runUp(up)
-	c.down.run(c.server().Down)
+	c.down.run(c, c.server().Down)
 	<-up
 	c.settle(ctx)
 }
@@ -180,15 +191,14 @@ func (c *conn) relay(ctx context.Context) {
 // relayOn is relay on an event loop: it does not wait. The last direction that
 // ends calls over.
 func (c *conn) relayOn(l *socket.Loop) {
-	c.running.Store(2)
-	c.up.copyOn(l)
-	c.down.copyOn(l)
+	c.up.copyOn(l, c, (*upward)(c))
+	c.down.copyOn(l, c, (*downward)(c))
 }
 
 // over ends the conn after both directions have ended on a loop. What remains
 // to be waited for is for a goroutine.
 func (c *conn) over() {
-	if c.up.wantReset || c.down.wantReset {
+	if c.up.marked(c, resetOwed) || c.down.marked(c, resetOwed) {
 		go c.passOn()
 		return
 	}
@@ -209,23 +219,23 @@ func (c *conn) passOn() {
 // settle makes known, after both directions have ended, how they did.
 func (c *conn) settle(ctx context.Context) {
 	c.mu.Lock()
-	if c.hurry != nil {
-		c.hurry.Stop()
+	if c.rare != nil && c.rare.hurry != nil {
+		c.rare.hurry.Stop()
 	}
 	c.mu.Unlock()
-	c.up.passOn(ctx)
-	c.down.passOn(ctx)
+	c.up.passOn(c, ctx)
+	c.down.passOn(c, ctx)
 }
 
 func (c *conn) runUp(done chan<- struct{}) {
 	defer close(done)
-	c.up.run(c.server().Up)
+	c.up.run(c, c.server().Up)
 }
 
 // finished notes that side has sent its last byte.
 func (c *conn) finished(side Side) {
 	c.mu.Lock()
-	if c.first == "" {
+	if c.first == nobody {
 		c.first = side
 	}
 	c.mu.Unlock()
@@ -235,11 +245,12 @@ func (c *conn) finished(side Side) {
 // and it is the first closer unless one side had finished before.
 func (c *conn) failed(r Reason, side Side, err error) {
 	c.mu.Lock()
-	if c.first == "" {
+	if c.first == nobody {
 		c.first = side
 	}
-	if c.reason == "" {
-		c.reason, c.err = r, err
+	if c.reason == noReason {
+		c.reason = r
+		c.unusual().err = err
 	}
 	c.mu.Unlock()
 }
@@ -247,10 +258,18 @@ func (c *conn) failed(r Reason, side Side, err error) {
 // cutLater gives p a moment to deliver what is on its way, and then cuts it.
 func (c *conn) cutLater(p *pump) {
 	c.mu.Lock()
-	if c.hurry == nil {
-		c.hurry = time.AfterFunc(linger, p.cut)
+	if x := c.unusual(); x.hurry == nil {
+		x.hurry = time.AfterFunc(linger, func() { p.cut(c) })
 	}
 	c.mu.Unlock()
+}
+
+// unusual returns the rare part, which it makes if there is none. c.mu is held.
+func (c *conn) unusual() *rare {
+	if c.rare == nil {
+		c.rare = new(rare)
+	}
+	return c.rare
 }
 
 // dialFailed resets the client, whose connection leads nowhere.
@@ -297,10 +316,10 @@ func (c *conn) drop() {
 }
 
 func (c *conn) dropHalves() {
-	c.up.dropSrc()
-	c.down.dropSrc()
-	c.up.dropDst(false)
-	c.down.dropDst(false)
+	c.up.dropSrc(c)
+	c.down.dropSrc(c)
+	c.up.dropDst(c, false)
+	c.down.dropDst(c, false)
 }
 
 func (c *conn) dropSockets() {
@@ -317,15 +336,15 @@ func (c *conn) ended() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.reason == "" {
+	if c.reason == noReason {
 		c.reason = EOF
 	}
-	if c.first == "" {
+	if c.first == nobody {
 		c.first = Us
 	}
 	if c.reason == Drained {
 		c.server().cut.Add(1)
 	}
-	c.took = time.Since(c.began)
+	c.began = time.Since(epoch) - c.began
 	c.server().book.add(c)
 }

@@ -69,10 +69,10 @@ func attrs(r slog.Record) map[string]slog.Value {
 func (l lines) wantEnd(t *testing.T, r Reason, first Side) map[string]slog.Value {
 	t.Helper()
 	end := l.next(t, "conn ended")
-	if got := end["reason"].String(); got != string(r) {
+	if got := end["reason"].String(); got != r.String() {
 		t.Errorf("the conn ended with %s (%v), want %s", got, end["err"], r)
 	}
-	if got := end["first_closer"].String(); got != string(first) {
+	if got := end["first_closer"].String(); got != first.String() {
 		t.Errorf("the first closer is %s, want %s", got, first)
 	}
 	return end

@@ -43,17 +43,17 @@ func (b *logbook) write(s *Server) {
 func (c *conn) log() {
 	attrs := []any{
 		"id", c.id(),
-		"reason", string(c.reason),
-		"first_closer", string(c.first),
+		"reason", c.reason.String(),
+		"first_closer", c.first.String(),
 		"up_bytes", c.up.moved.In.Load(),
 		"down_bytes", c.down.moved.Out.Load(),
-		"duration", c.took.Round(time.Microsecond),
+		"duration", c.began.Round(time.Microsecond),
 		"client", c.from,
 		"listener", c.a.at,
 		"upstream", c.server().To.String(),
 	}
-	if c.err != nil {
-		attrs = append(attrs, "err", c.err)
+	if c.rare != nil && c.rare.err != nil {
+		attrs = append(attrs, "err", c.rare.err)
 	}
 	if c.reason == NoPorts {
 		attrs = append(attrs, "hint", "every local port to this upstream is in use")

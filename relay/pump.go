@@ -16,90 +16,139 @@ import (
 // A pump moves one direction of a conn: from a read half, through a chain, into
 // a write half, until the source ends or something fails.
 type pump struct {
-	c    *conn
-	from Side // whose bytes it moves
-	src  *socket.ReadHalf
-	dst  *socket.WriteHalf
-
-	moved socket.Moved // bytes read from src, and written to dst
-
-	srcDropped, dstDropped sync.Once
-	wantReset              bool // the source did not end with FIN
+	moved socket.Moved // bytes read from the source, and written to the destination
 }
 
-// take hands the halves to p.
-func (p *pump) take(src, dst *socket.Socket) (err error) {
-	if p.src, err = src.Receive(); err != nil {
-		return err
+// from returns whose bytes p moves, and to whom they go.
+
+func (p *pump) from(c *conn) Side {
+	if p == &c.up {
+		return Client
 	}
-	p.dst, err = dst.Send()
-	return err
+	return Upstream
 }
 
-// other returns the side that p's bytes go to.
-func (p *pump) to() Side {
-	if p.from == Client {
-		return Upstream
+func (p *pump) to(c *conn) Side { return p.reverse(c).from(c) }
+
+// What has become of a pump: bits of its conn's word.
+const (
+	srcDropped = 1 << iota // its read half was
+	dstDropped             // its write half was
+	resetOwed              // the source did not end with FIN
+	pumpEnded              // on a loop
+	pumpBits   = iota
+)
+
+// mark sets a bit, and returns the word as it was before, p's bits first.
+func (p *pump) mark(c *conn, bit uint32) uint32 {
+	if p == &c.up {
+		return c.bits.Or(bit)
 	}
-	return Client
+	old := c.bits.Or(bit << pumpBits)
+	return old>>pumpBits | old<<pumpBits&(1<<(2*pumpBits)-1)
+}
+
+// marked reports whether a bit is set.
+func (p *pump) marked(c *conn, bit uint32) bool {
+	if p != &c.up {
+		bit <<= pumpBits
+	}
+	return c.bits.Load()&bit != 0
+}
+
+// src returns the half that p reads from, nil if it was never taken.
+func (p *pump) src(c *conn) *socket.ReadHalf {
+	r, _ := p.sockets(c)[0].Taken()
+	return r
+}
+
+// dst returns the half that p writes to, nil if it was never taken.
+func (p *pump) dst(c *conn) *socket.WriteHalf {
+	_, w := p.sockets(c)[1].Taken()
+	return w
+}
+
+// sockets returns the source and the destination.
+func (p *pump) sockets(c *conn) [2]*socket.Socket {
+	if p == &c.up {
+		return [2]*socket.Socket{&c.client, &c.upstream}
+	}
+	return [2]*socket.Socket{&c.upstream, &c.client}
 }
 
 // reverse returns the pump of the other direction.
-func (p *pump) reverse() *pump {
-	if p == &p.c.up {
-		return &p.c.down
+func (p *pump) reverse(c *conn) *pump {
+	if p == &c.up {
+		return &c.down
 	}
-	return &p.c.up
+	return &c.up
 }
 
 // run moves bytes until the end.
-func (p *pump) run(chain transform.Chain) { p.ended(p.move(chain)) }
+func (p *pump) run(c *conn, chain transform.Chain) {
+	where, err := p.move(c, chain)
+	p.ended(c, where, err)
+}
 
-// copyOn moves bytes on an event loop, which tells the end.
-func (p *pump) copyOn(l *socket.Loop) {
-	if written, err := l.Copy(p.dst, p.src, &p.moved, p); err != nil {
-		p.Copied(written, err)
+// copyOn moves bytes on an event loop, which tells done the end.
+func (p *pump) copyOn(l *socket.Loop, c *conn, done socket.Copied) {
+	if written, err := l.Copy(p.dst(c), p.src(c), done); err != nil {
+		done.Copied(written, err)
 	}
 }
 
+// A conn is told of its two directions under two names.
+type (
+	upward   conn
+	downward conn
+)
+
 // Copied is told the end of a copy on a loop.
-func (p *pump) Copied(written bool, err error) {
+func (u *upward) Copied(written bool, err error)   { (*conn)(u).copied(&u.up, written, err) }
+func (d *downward) Copied(written bool, err error) { (*conn)(d).copied(&d.down, written, err) }
+
+// Progress returns where a copy counts.
+func (u *upward) Progress() *socket.Moved   { return &u.up.moved }
+func (d *downward) Progress() *socket.Moved { return &d.down.moved }
+
+// copied goes on when a copy on a loop has ended.
+func (c *conn) copied(p *pump, written bool, err error) {
 	where := inSource
 	if written {
 		where = inDestination
 	}
-	p.ended(where, err)
-	if p.c.running.Add(-1) == 0 {
-		p.c.over()
+	p.ended(c, where, err)
+	if p.mark(c, pumpEnded)>>pumpBits&pumpEnded != 0 { // the other has, too
+		c.over()
 	}
 }
 
 // ended passes the end on: FIN for FIN. After an error the conn cannot go on, but
 // what the other direction has under way is delivered where it still can be.
-func (p *pump) ended(where place, err error) {
+func (p *pump) ended(c *conn, where place, err error) {
 	if err == nil {
-		p.c.finished(p.from)
-		if p.c.running.Load() != 1 || p.reverse().wantReset { // else the conn is over, and drops all at once
-			p.dropDst(false)
-		}
+		c.finished(p.from(c))
+		if other := p.reverse(c); !other.marked(c, pumpEnded) || other.marked(c, resetOwed) {
+			p.dropDst(c, false)
+		} // else the conn is over, and drops all at once
 		return
 	}
-	p.wantReset = true
+	p.mark(c, resetOwed)
 	if wasCut(err) {
 		return
 	}
 	switch where {
 	case inStage:
-		p.c.failed(StageFailed, Us, err)
-		p.reverse().cut()
+		c.failed(StageFailed, Us, err)
+		p.reverse(c).cut(c)
 	case inSource:
 		// Nothing can be written to where this came from.
-		p.fail(p.from, err)
-		p.reverse().cut()
+		p.fail(c, p.from(c), err)
+		p.reverse(c).cut(c)
 	case inDestination:
 		// The other direction comes from there: it may still have bytes.
-		p.fail(p.to(), err)
-		p.c.cutLater(p.reverse())
+		p.fail(c, p.to(c), err)
+		c.cutLater(p.reverse(c))
 	}
 }
 
@@ -111,14 +160,14 @@ func wasCut(err error) bool {
 }
 
 // fail notes an error of the connection to side.
-func (p *pump) fail(side Side, err error) {
+func (p *pump) fail(c *conn, side Side, err error) {
 	switch {
 	case errors.Is(err, lifetime.ErrShutdown):
-		p.c.shutDown(err)
+		c.shutDown(err)
 	case side == Client:
-		p.c.failed(ResetClient, Client, err)
+		c.failed(ResetClient, Client, err)
 	default:
-		p.c.failed(ResetUpstream, Upstream, err)
+		c.failed(ResetUpstream, Upstream, err)
 	}
 }
 
@@ -132,27 +181,28 @@ const (
 )
 
 // move copies until the source's end, which is nil, or an error.
-func (p *pump) move(chain transform.Chain) (place, error) {
+func (p *pump) move(c *conn, chain transform.Chain) (place, error) {
 	if len(chain) == 0 {
-		written, err := socket.Copy(p.dst, p.src, &p.moved)
+		written, err := socket.Copy(p.dst(c), p.src(c), &p.moved)
 		if written {
 			return inDestination, err
 		}
 		return inSource, err
 	}
-	return p.moveStaged(chain)
+	return p.moveStaged(c, chain)
 }
 
 // moveStaged is move through a chain.
-func (p *pump) moveStaged(chain transform.Chain) (place, error) {
-	r, closeChain := chain.Open(counted{p.src, &p.moved.In})
+func (p *pump) moveStaged(c *conn, chain transform.Chain) (place, error) {
+	r, closeChain := chain.Open(counted{p.src(c), &p.moved.In})
 	defer closeChain()
+	dst := p.dst(c)
 	buf := chunks.Get().(*chunk)
 	defer chunks.Put(buf)
 	for {
 		n, err := r.Read(buf[:])
 		if n > 0 {
-			n, err := p.dst.Write(buf[:n])
+			n, err := dst.Write(buf[:n])
 			p.moved.Out.Add(int64(n))
 			if err != nil {
 				return inDestination, err
@@ -189,43 +239,42 @@ func (c counted) Read(p []byte) (int, error) {
 }
 
 // cut ends p at once, from any goroutine.
-func (p *pump) cut() {
-	p.dropSrc()
-	p.dropDst(true)
+func (p *pump) cut(c *conn) {
+	p.dropSrc(c)
+	p.dropDst(c, true)
 }
 
 // passOn makes the end of p's source known to its destination when it was not a
 // clean one: a reset, but only after every byte before it has arrived, or
 // linger. Both pumps have ended.
-func (p *pump) passOn(ctx context.Context) {
-	if !p.wantReset {
+func (p *pump) passOn(c *conn, ctx context.Context) {
+	if !p.marked(c, resetOwed) {
 		return
 	}
 	ctx, stop := context.WithTimeout(ctx, linger)
 	defer stop()
-	p.dst.Flush(ctx)
-	p.dropDst(true)
+	if dst := p.dst(c); dst != nil {
+		dst.Flush(ctx)
+	}
+	p.dropDst(c, true)
 }
 
-// dropSrc and dropDst let go of the halves, if they were ever taken.
+// dropSrc and dropDst let go of the halves, if they were ever taken, once: a
+// second drop would be an error, and under the policy trap more than that.
 
-func (p *pump) dropSrc() {
-	if p.src != nil {
-		p.srcDropped.Do(p.endSrc)
+func (p *pump) dropSrc(c *conn) {
+	if src := p.src(c); src != nil && p.mark(c, srcDropped)&srcDropped == 0 {
+		src.Resource().BeginDrop()
 	}
 }
 
-func (p *pump) dropDst(abort bool) {
-	if p.dst == nil {
-		return
-	}
-	if abort {
-		p.dstDropped.Do(p.abortDst)
-	} else {
-		p.dstDropped.Do(p.endDst)
+func (p *pump) dropDst(c *conn, abort bool) {
+	dst := p.dst(c)
+	switch {
+	case dst == nil || p.mark(c, dstDropped)&dstDropped != 0:
+	case abort:
+		dst.Abort()
+	default:
+		dst.Resource().BeginDrop()
 	}
 }
-
-func (p *pump) endSrc()   { p.src.Resource().BeginDrop() }
-func (p *pump) endDst()   { p.dst.Resource().BeginDrop() }
-func (p *pump) abortDst() { p.dst.Abort() }

@@ -1,28 +1,41 @@
 package relay
 
-// A Reason is why a conn ended. Logs carry it as it is spelled here.
-type Reason string
+// A Reason is why a conn ended. Logs carry it as String spells it.
+type Reason uint8
 
 // The reasons.
 const (
-	EOF           Reason = "eof"            // both sides finished
-	ResetClient   Reason = "reset-client"   // the client reset the connection
-	ResetUpstream Reason = "reset-upstream" // the upstream did
-	OpenFailed    Reason = "open-failed"    // an accepted exec: address did not start
-	DialFailed    Reason = "dial-failed"    // no connection to the upstream
-	DialTimeout   Reason = "dial-timeout"   // none within the connect timeout
-	NoPorts       Reason = "no-ports"       // no local port left to dial from
-	StageFailed   Reason = "stage-failed"   // a stage of a chain failed
-	Drained       Reason = "drained"        // cut when the drain's time was up
-	Killed        Reason = "killed"         // shut down for any other cause
+	noReason      Reason = iota
+	EOF                  // both sides finished
+	ResetClient          // the client reset the connection
+	ResetUpstream        // the upstream did
+	OpenFailed           // an accepted exec: address did not start
+	DialFailed           // no connection to the upstream
+	DialTimeout          // none within the connect timeout
+	NoPorts              // no local port left to dial from
+	StageFailed          // a stage of a chain failed
+	Drained              // cut when the drain's time was up
+	Killed               // shut down for any other cause
 )
 
+var reasons = [...]string{"", "eof", "reset-client", "reset-upstream", "open-failed", "dial-failed", "dial-timeout",
+	"no-ports", "stage-failed", "drained", "killed"}
+
+// String returns the reason in words, such as "reset-client".
+func (r Reason) String() string { return reasons[r] }
+
 // A Side is who did something first.
-type Side string
+type Side uint8
 
 // The sides.
 const (
-	Client   Side = "client"
-	Upstream Side = "upstream"
-	Us       Side = "us"
+	nobody Side = iota
+	Client
+	Upstream
+	Us
 )
+
+var sides = [...]string{"", "client", "upstream", "us"}
+
+// String returns the side in a word.
+func (s Side) String() string { return sides[s] }

@@ -11,17 +11,13 @@ import (
 // for everything, edge-triggered, and stays registered until it is closed or
 // parked.
 type cell struct {
-	loop   atomic.Pointer[Loop] // where it is registered, or nil
+	loop   atomic.Pointer[Loop] // that counts the connection as its own
 	in     *flow                // that copies from it
 	out    *flow                // that copies to it
-	dial   *Dialling            // while it connects, or somebody waits with it
+	dial   *Dialling            // while it connects, and a while after; or that waits with it
 	slot   int32                // in the loop's table, for events; 0 for none. t.mu guards it
+	joined bool                 // registered with the loop. t.mu guards it
 	events uint8
-
-	late *Dialer // whose options are still to be set; see Loop.setLate
-
-	// counted is the loop that counts the connection as one of its own.
-	counted *Loop
 }
 
 // What is known of a cell's connection.
@@ -41,23 +37,19 @@ var errServed = errors.New("an event loop copies from or to this socket: its hal
 
 // adopt registers t with l. Nobody else waits for it.
 func (t *kernelTransport) adopt(l *Loop) error {
-	switch t.loop.Load() {
-	case l:
-		if t.slot == 0 { // it was served before
-			return errServed
-		}
-		return nil
-	case nil:
-	default:
-		return errServed
-	}
 	if err := t.unpark(); err != nil {
 		return err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.fd < 0 {
+	on := t.loop.Load()
+	switch {
+	case t.fd < 0:
 		return net.ErrClosed
+	case t.joined && on == l && t.slot != 0:
+		return nil
+	case t.joined: // with another, or it was served before
+		return errServed
 	}
 	t.events &^= readable | hungUp // the first event will tell
 	t.slot = l.assign(t)
@@ -66,7 +58,8 @@ func (t *kernelTransport) adopt(l *Loop) error {
 		t.slot = 0
 		return err
 	}
-	t.loop.Store(l)
+	t.joined = true
+	t.count(l)
 	return nil
 }
 
@@ -89,28 +82,52 @@ func (t *kernelTransport) prepareWrite() {
 		t.events |= written
 	case t.events&undelayed == 0:
 		t.events |= undelayed
-		t.late.setSecond(int(t.fd))
+		t.dial.d.setSecond(int(t.fd))
+	}
+}
+
+// setLate sets all that is still to be set.
+func (t *kernelTransport) setLate() {
+	d := t.dial.d
+	t.dial = nil
+	d.setLate(int(t.fd))
+	if t.events&undelayed == 0 {
+		d.setSecond(int(t.fd))
 	}
 }
 
 // leaveLoop ends the registration, before somebody else waits. t.mu is held.
 func (t *kernelTransport) leaveLoop() error {
-	l := t.loop.Load()
-	if l == nil {
+	if !t.joined {
 		return nil
 	}
 	if t.slot != 0 {
 		return errServed
 	}
-	l.poller.remove(int(t.fd))
-	t.loop.Store(nil)
+	t.loop.Load().poller.remove(int(t.fd))
+	t.joined = false
+	t.count(nil)
 	return nil
+}
+
+// count makes l the loop that counts t. t.mu is held, or nobody has t yet.
+func (t *kernelTransport) count(l *Loop) {
+	old := t.loop.Swap(l)
+	if old == l {
+		return
+	}
+	if old != nil {
+		old.conns.Add(-1)
+	}
+	if l != nil {
+		l.conns.Add(1)
+	}
 }
 
 // poke tells the loop that somebody was interrupted. t.mu is held.
 func (t *kernelTransport) poke() {
-	if l := t.loop.Load(); l != nil {
-		l.post(t)
+	if t.joined {
+		t.loop.Load().post(t)
 	}
 }
 
@@ -144,14 +161,14 @@ func (t *kernelTransport) heard(l *Loop, e event) {
 	if e&isDead != 0 {
 		t.events |= dead
 	}
-	if t.dial != nil {
+	if t.dial != nil && !t.dial.over {
 		t.dial.heard(l, t, e)
 		return
 	}
-	if f := t.in; f != nil && f.state == wantRead && t.events&readable != 0 {
+	if f := t.in; f != nil && f.m.state == wantRead && t.events&readable != 0 {
 		l.enqueue(f)
 	}
-	if f := t.out; f != nil && f.state == wantWrite && e&(canWrite|isDead) != 0 {
+	if f := t.out; f != nil && f.m.state == wantWrite && e&(canWrite|isDead) != 0 {
 		l.enqueue(f)
 	}
 }

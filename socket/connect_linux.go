@@ -65,7 +65,7 @@ func (d *Dialer) socket() (int, error) {
 		return -1, err
 	}
 	tcp := d.to.family != unix.AF_UNIX
-	err = d.s.set(fd, d.s.early(tcp))
+	err = d.s.set(fd, d.early)
 	if err == nil && tcp {
 		err = d.s.prepare(fd, "tcp", dialling)
 	}
@@ -84,7 +84,7 @@ func (d *Dialer) setSecond(fd int) {
 	}
 }
 
-func (d *Dialer) setLate(fd int) { d.s.set(fd, d.s.late()) }
+func (d *Dialer) setLate(fd int) { d.s.set(fd, d.late) }
 
 // socketError returns why a connect failed.
 func socketError(fd int) error {

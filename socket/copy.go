@@ -19,8 +19,8 @@ type Moved struct{ In, Out atomic.Int64 }
 // written reports whether the error is dst's.
 func Copy(dst *WriteHalf, src *ReadHalf, m *Moved) (written bool, err error) {
 	c := copying{src: src, dst: dst, pool: &pipes}
-	_, fromKernel := src.s.t.(*kernelTransport)
-	_, toKernel := dst.s.t.(*kernelTransport)
+	_, fromKernel := src.socket().t.(*kernelTransport)
+	_, toKernel := dst.socket().t.(*kernelTransport)
 	if !fromKernel || !toKernel {
 		c.pool = nil
 	}
@@ -62,10 +62,10 @@ type copying struct {
 func (c *copying) pull() (int, error) {
 	r := c.src
 	if err := r.node.Enter(); err != nil {
-		return 0, r.s.error("read", err)
+		return 0, r.socket().error("read", err)
 	}
 	defer r.node.Leave()
-	err := c.pullFrom(r.s.t)
+	err := c.pullFrom(r.socket().t)
 	if err != nil {
 		return 0, r.failed(err)
 	}
@@ -118,10 +118,10 @@ func (c *copying) tryPull(fd uintptr) bool {
 func (c *copying) push() (int, error) {
 	w := c.dst
 	if err := w.node.Enter(); err != nil {
-		return 0, w.s.error("write", err)
+		return 0, w.socket().error("write", err)
 	}
 	defer w.node.Leave()
-	err := c.pushTo(w.s.t)
+	err := c.pushTo(w.socket().t)
 	if err != nil {
 		err = w.failed(err)
 	}

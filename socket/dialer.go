@@ -13,6 +13,10 @@ type Dialer struct {
 	// to is where a loop connects to; empty if that takes a goroutine: to
 	// resolve a name, or because the kind is another.
 	to sockaddr
+	// early and late are the options of its sockets, for those that a loop
+	// makes; see settings.
+	early, late []sockopt
+	over        *Dialling // stands for any that is over; nil if no options are late
 }
 
 // NewDialer returns a dialer for a, or what is wrong with a as an upstream.
@@ -30,6 +34,11 @@ func NewDialer(a Address) (*Dialer, error) {
 	}
 	d.s = s
 	d.to = d.resolve()
+	d.early = s.early(a.Kind == TCP)
+	if a.Kind == TCP {
+		d.late = s.late()
+		d.over = &Dialling{d: d, over: true}
+	}
 	return d, nil
 }
 

@@ -89,17 +89,14 @@ func (g *Dialling) begin(l *Loop) {
 			g.end(l, err)
 			return
 		}
-		if g.t.tcp {
-			g.t.late = g.d
-			if l.late.IsZero() {
-				l.late = time.Now().Add(lateOptions)
-			}
+		g.t.dial = g
+		if g.t.tcp && l.late.IsZero() {
+			l.late = time.Now().Add(lateOptions)
 		}
 		if errno == 0 {
 			g.end(l, nil)
 			return
 		}
-		g.t.dial = g
 		if !g.until.IsZero() {
 			l.dials.add(g)
 		}
@@ -150,14 +147,17 @@ func (g *Dialling) end(l *Loop, err error) {
 		}
 	}
 	t := g.t
-	g.t = nil
+	g.t, g.next = nil, nil
+	at := g.at
+	done := g.done
+	g.at, g.of, g.done = At{}, nil, nil
 	if t != nil {
-		t.dial = nil
+		t.dial = g.d.over // for the options that are still to be set
 	}
 	var s *Socket
 	switch {
 	case err == nil:
-		s, err = open(t, g.at)
+		s, err = open(t, at)
 	case t != nil:
 		t.released(l)
 		t.Close()
@@ -165,7 +165,7 @@ func (g *Dialling) end(l *Loop, err error) {
 	if err != nil {
 		err = &Error{Op: "dial", Remote: g.d.a.String(), Err: err}
 	}
-	g.done.Dialled(s, err)
+	done.Dialled(l, s, err)
 }
 
 // A dialQueue holds the dials that have a deadline, in the order of their

@@ -48,10 +48,10 @@ func (s *Socket) owed() bool {
 	if _, ok := s.t.(concluder); ok {
 		return true
 	}
-	if s.fatal.get() != nil || !s.t.drains() {
+	if s.failure() != nil || !s.t.drains() {
 		return false
 	}
-	if s.r.sawEOF.Load() {
+	if s.marks.has(sawEOF) {
 		return s.t.unsent() > 0
 	}
 	return true
@@ -75,10 +75,10 @@ func (s *Socket) drain(ctx context.Context) error {
 }
 
 func (s *Socket) drainConnection(ctx context.Context) error {
-	if s.fatal.get() != nil {
+	if s.failure() != nil {
 		return nil // there is no connection any more
 	}
-	if !s.w.taken.Load() {
+	if !s.marks.has(writeTaken) {
 		s.finish() // else the half's own end does, or does not
 	}
 	discarded := make(chan struct{})
@@ -94,8 +94,8 @@ func (s *Socket) drainConnection(ctx context.Context) error {
 		select {
 		case <-end:
 			end = nil // the peer has finished, or there is no connection
-			if s.t.unsent() == 0 || s.fatal.get() != nil {
-				return s.fatal.get()
+			if s.t.unsent() == 0 || s.failure() != nil {
+				return s.failure()
 			}
 		case <-ctx.Done():
 			return nil
@@ -129,7 +129,7 @@ func (s *Socket) endDiscarding(discarded <-chan struct{}) {
 
 // stopDiscarding wakes whoever discards, or is about to.
 func (s *Socket) stopDiscarding() {
-	s.noDiscard.Store(true)
+	s.marks.set(noDiscard)
 	s.t.interruptRead()
 }
 
@@ -137,10 +137,10 @@ func (s *Socket) stopDiscarding() {
 // waits for the read half that does so already.
 func (s *Socket) discardRest(done chan<- struct{}) {
 	defer close(done)
-	if s.r.taken.Load() {
+	if s.marks.has(readTaken) {
 		<-s.r.node.Done()
 	}
-	if !s.r.sawEOF.Load() && s.fatal.get() == nil {
+	if !s.marks.has(sawEOF) && s.failure() == nil {
 		s.discard()
 	}
 }
@@ -151,11 +151,11 @@ func (s *Socket) discardRest(done chan<- struct{}) {
 func (s *Socket) discard() {
 	s.t.resumeRead()
 	d := discarder{t: s.t}
-	for !s.noDiscard.Load() {
+	for !s.marks.has(noDiscard) {
 		n, err := d.next()
 		if err == io.EOF && !s.r.reset() {
-			s.r.sawEOF.Store(true)
-		} else if err != nil && !s.noDiscard.Load() {
+			s.marks.set(sawEOF)
+		} else if err != nil && !s.marks.has(noDiscard) {
 			s.fail(reason(err))
 		}
 		if err != nil {
@@ -165,7 +165,7 @@ func (s *Socket) discard() {
 		if s.node.State() != lifetime.Live {
 			limit = discardDraining
 		}
-		if s.r.discarded.Add(int64(n)) > limit {
+		if s.unusual().discarded.Add(int64(n)) > limit {
 			s.abort(errDiscardLimit)
 			return
 		}

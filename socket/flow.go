@@ -3,6 +3,7 @@ package socket
 import (
 	"io"
 	"os"
+	"unsafe"
 )
 
 // A flow is one direction of plain bytes on an event loop: a mover, and what it
@@ -12,13 +13,15 @@ import (
 // From its start to its end it is one operation inside both halves. All of it
 // belongs to the loop's goroutine; others poke the loop.
 type flow struct {
-	m     mover
-	r     *ReadHalf
-	w     *WriteHalf
-	n     *Moved
-	done  Copied
-	next  *flow   // in the loop's queue
-	state outcome // wantRead, wantWrite, or moved: it is in the queue
+	m    mover
+	w    *WriteHalf
+	done Copied
+	next *flow // in the loop's queue
+}
+
+// half returns the read half.
+func (f *flow) half() *ReadHalf {
+	return (*ReadHalf)(unsafe.Add(unsafe.Pointer(f), -int(unsafe.Offsetof(ReadHalf{}.flow))))
 }
 
 // flowBudget is how many bytes a flow moves before others have their turn.
@@ -29,16 +32,16 @@ const flowBudget = 1 << 20
 // that no operation but this copy and the one in the other direction waits for;
 // [Loop.Fits] tells. If a half was dropped or shut down, Copy returns the error,
 // and done is not called.
-func (l *Loop) Copy(dst *WriteHalf, src *ReadHalf, n *Moved, done Copied) (written bool, err error) {
+func (l *Loop) Copy(dst *WriteHalf, src *ReadHalf, done Copied) (written bool, err error) {
 	if err := src.node.Enter(); err != nil {
-		return false, src.s.error("read", err)
+		return false, src.socket().error("read", err)
 	}
 	if err := dst.node.Enter(); err != nil {
 		src.node.Leave()
-		return true, dst.s.error("write", err)
+		return true, dst.socket().error("write", err)
 	}
 	f := &src.flow
-	*f = flow{r: src, w: dst, n: n, done: done}
+	*f = flow{w: dst, done: done}
 	l.post(f)
 	return false, nil
 }
@@ -50,8 +53,8 @@ func (l *Loop) Fits(s *Socket) bool {
 	return ok
 }
 
-func (f *flow) source() *kernelTransport      { return f.r.s.t.(*kernelTransport) }
-func (f *flow) destination() *kernelTransport { return f.w.s.t.(*kernelTransport) }
+func (f *flow) source() *kernelTransport      { return f.half().socket().t.(*kernelTransport) }
+func (f *flow) destination() *kernelTransport { return f.w.socket().t.(*kernelTransport) }
 
 // visit begins the flow on the loop that it was posted to.
 func (f *flow) visit(l *Loop) {
@@ -79,7 +82,7 @@ func (f *flow) refuse(written bool, err error) {
 	if written {
 		err = f.w.failed(err)
 	} else {
-		err = f.r.failed(err)
+		err = f.half().failed(err)
 	}
 	f.leave(written, err)
 }
@@ -90,16 +93,16 @@ func (f *flow) step(l *Loop) {
 	src, dst := f.source(), f.destination()
 	for budget := flowBudget; ; {
 		for f.m.holding() > 0 {
-			if dst.late != nil {
+			if dst.dial != nil {
 				dst.prepareWrite()
 			}
 			n, o, errno := f.m.push(l.calls, int(dst.fd))
-			f.n.Out.Add(int64(n))
+			f.done.Progress().Out.Add(int64(n))
 			budget -= n
 			switch o {
 			case wantWrite:
 				f.m.own(&l.scratch)
-				f.state = wantWrite
+				f.m.state = wantWrite
 				return
 			case failed:
 				f.end(l, true, errno)
@@ -107,7 +110,7 @@ func (f *flow) step(l *Loop) {
 			}
 		}
 		switch {
-		case f.m.eof:
+		case f.m.ended():
 			f.end(l, false, io.EOF)
 			return
 		case src.events&stopRead != 0:
@@ -118,7 +121,7 @@ func (f *flow) step(l *Loop) {
 			return
 		case src.events&readable == 0:
 			f.m.letGo(&pipes)
-			f.state = wantRead
+			f.m.state = wantRead
 			return
 		}
 		if !f.pull(l, src) {
@@ -130,14 +133,14 @@ func (f *flow) step(l *Loop) {
 // pull is the reading part of a step. It reports whether to go on.
 func (f *flow) pull(l *Loop, src *kernelTransport) bool {
 	n, filled, o, errno := f.m.pull(l.calls, int(src.fd), &l.scratch, &pipes)
-	f.n.In.Add(int64(n))
+	f.done.Progress().In.Add(int64(n))
 	switch o {
 	case failed:
 		f.end(l, false, errno)
 		return false
 	case wantRead:
 		src.events &^= readable
-		f.state = wantRead
+		f.m.state = wantRead
 		return false
 	case moved:
 		// A read that came up short has emptied the queue, and what comes
@@ -168,15 +171,15 @@ func (f *flow) end(l *Loop, written bool, err error) {
 	src.released(l)
 	dst.released(l)
 	switch {
-	case err == io.EOF && src.events&dead == 0 && f.r.woken.get() == nil:
+	case err == io.EOF && src.events&dead == 0 && f.half().wokenBy() == nil:
 		// No need to ask whether this is a reset: it would have been heard,
 		// or met by a write of this loop's, which the socket remembers.
-		err = f.r.ended(f.r.s.fatal.get() != nil)
+		err = f.half().ended(f.half().socket().failure() != nil)
 	case !written:
-		err = f.r.failed(err)
+		err = f.half().failed(err)
 	case err == os.ErrDeadlineExceeded && !cut:
 		// No Write was under way: the stream that was sent is whole.
-		err = f.w.s.error("write", ownEnd(&f.w.node, &f.w.woken, err))
+		err = f.w.socket().error("write", ownEnd(&f.w.node, f.w.wokenBy(), err))
 	default:
 		err = f.w.failed(err)
 	}
@@ -188,8 +191,8 @@ func (f *flow) end(l *Loop, written bool, err error) {
 
 // leave ends the operation. The flow may begin anew at once.
 func (f *flow) leave(written bool, err error) {
-	r, w, done := f.r, f.w, f.done
-	f.done, f.n = nil, nil
+	r, w, done := f.half(), f.w, f.done
+	f.done = nil
 	r.node.Leave()
 	w.node.Leave()
 	done.Copied(written, err)

@@ -6,32 +6,32 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"relayd/lifetime"
 )
 
 // A ReadHalf is the incoming direction of a socket. It is an io.Reader.
 type ReadHalf struct {
-	node      lifetime.Node
-	s         *Socket
-	mode      atomic.Uint32 // a DropMode
-	woken     errorOnce     // why operations were interrupted
-	taken     atomic.Bool
-	sawEOF    atomic.Bool
-	discarded atomic.Int64
-	flow      flow // while a loop copies from it
+	node lifetime.Node
+	flow flow // while a loop copies from it
 }
 
 // A WriteHalf is the outgoing direction of a socket. It is an io.Writer.
 type WriteHalf struct {
-	node  lifetime.Node
-	taken atomic.Bool
-	s     *Socket
-	woken errorOnce   // why operations were interrupted
-	cut   atomic.Bool // a Write was woken before its end
+	node lifetime.Node
+}
+
+// Halves stand inside of their socket, and need no pointer to find it.
+
+func (r *ReadHalf) socket() *Socket {
+	return (*Socket)(unsafe.Add(unsafe.Pointer(r), -int(unsafe.Offsetof(Socket{}.r))))
+}
+
+func (w *WriteHalf) socket() *Socket {
+	return (*Socket)(unsafe.Add(unsafe.Pointer(w), -int(unsafe.Offsetof(Socket{}.w))))
 }
 
 // A DropMode says what the drop of a read half does to the peer that goes on
@@ -80,14 +80,29 @@ var (
 	})
 )
 
+// wokenBy returns why operations were interrupted, or nil.
+func (r *ReadHalf) wokenBy() error {
+	if x := r.socket().rare.Load(); x != nil {
+		return x.readWoken.get()
+	}
+	return nil
+}
+
+func (w *WriteHalf) wokenBy() error {
+	if x := w.socket().rare.Load(); x != nil {
+		return x.writeWoken.get()
+	}
+	return nil
+}
+
 func (r *ReadHalf) interrupt(cause error) {
-	r.woken.set(cause)
-	r.s.t.interruptRead()
+	r.socket().unusual().readWoken.set(cause)
+	r.socket().t.interruptRead()
 }
 
 func (w *WriteHalf) interrupt(cause error) {
-	w.woken.set(cause)
-	w.s.t.interruptWrite()
+	w.socket().unusual().writeWoken.set(cause)
+	w.socket().t.interruptWrite()
 }
 
 // Read reads what has arrived, and waits if nothing has. It returns io.EOF when
@@ -95,10 +110,10 @@ func (w *WriteHalf) interrupt(cause error) {
 // shutdown wakes it, with an error that says which.
 func (r *ReadHalf) Read(p []byte) (int, error) {
 	if err := r.node.Enter(); err != nil {
-		return 0, r.s.error("read", err)
+		return 0, r.socket().error("read", err)
 	}
 	defer r.node.Leave()
-	n, err := r.s.t.Read(p)
+	n, err := r.socket().t.Read(p)
 	if err != nil {
 		err = r.failed(err)
 	}
@@ -112,13 +127,13 @@ func (r *ReadHalf) Ready() bool {
 		return true
 	}
 	defer r.node.Leave()
-	return r.s.t.ready()
+	return r.socket().t.ready()
 }
 
 // failed returns what an operation is to return for an error of the transport.
 func (r *ReadHalf) failed(err error) error {
-	if own := ownEnd(&r.node, &r.woken, err); own != nil {
-		return r.s.error("read", own)
+	if own := ownEnd(&r.node, r.wokenBy(), err); own != nil {
+		return r.socket().error("read", own)
 	}
 	if err == io.EOF {
 		return r.ended(r.reset())
@@ -132,16 +147,16 @@ func (r *ReadHalf) ended(reset bool) error {
 	if reset {
 		return r.broken(syscall.ECONNRESET)
 	}
-	r.sawEOF.Store(true)
+	r.socket().marks.set(sawEOF)
 	r.node.Ended(lifetime.PeerClosed, nil)
 	return io.EOF
 }
 
 // broken records what ended the connection.
 func (r *ReadHalf) broken(err error) error {
-	err = r.s.fail(reason(err))
+	err = r.socket().fail(reason(err))
 	r.node.Ended(lifetime.Failed, err)
-	return r.s.error("read", err)
+	return r.socket().error("read", err)
 }
 
 // reset reports whether the silence that a read met is not the peer's end. A
@@ -149,14 +164,23 @@ func (r *ReadHalf) broken(err error) error {
 // is an end only if nothing has failed and, while our FIN is not out, the kernel
 // still has the connection.
 func (r *ReadHalf) reset() bool {
-	return r.s.fatal.get() != nil || !r.s.fin.Load() && r.s.t.vanished()
+	return r.socket().failure() != nil || !r.socket().marks.has(finSent) && r.socket().t.vanished()
 }
 
 // Resource returns the half's place in the tree.
 func (r *ReadHalf) Resource() *lifetime.Node { return &r.node }
 
 // SetDropMode says what the half's drop does to a peer that goes on sending.
-func (r *ReadHalf) SetDropMode(m DropMode) { r.mode.Store(uint32(m)) }
+func (r *ReadHalf) SetDropMode(m DropMode) {
+	marks := &r.socket().marks
+	marks.clear(dropStops | dropResets)
+	switch m {
+	case DropStop:
+		marks.set(dropStops)
+	case DropReset:
+		marks.set(dropResets)
+	}
+}
 
 // Drop gives the half up and returns after its Read, if one is blocked, has
 // left with [lifetime.ErrDropped]. The write half is not disturbed. What the
@@ -168,21 +192,21 @@ func (r *ReadHalf) Drop(ctx context.Context) error {
 
 // discards reports whether the half, now dropped, has something to throw away.
 func (r *ReadHalf) discards() bool {
-	return DropMode(r.mode.Load()) == DropDiscard && !r.sawEOF.Load() && r.s.fatal.get() == nil && r.s.t.drains()
+	return !r.socket().marks.has(dropStops|dropResets) && !r.socket().marks.has(sawEOF) && r.socket().failure() == nil && r.socket().t.drains()
 }
 
 // drain throws away what arrives, so that the peer is not stalled, until its
 // FIN or until the socket has drained.
 func (r *ReadHalf) drain(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, r.s.stopDiscarding)
+	stop := context.AfterFunc(ctx, r.socket().stopDiscarding)
 	defer stop()
-	r.s.discard()
+	r.socket().discard()
 	return nil
 }
 
 func (r *ReadHalf) release() {
-	if DropMode(r.mode.Load()) == DropReset && r.node.State() == lifetime.Draining {
-		r.s.abort(errReadReset)
+	if r.socket().marks.has(dropResets) && r.node.State() == lifetime.Draining {
+		r.socket().abort(errReadReset)
 	}
 }
 
@@ -191,10 +215,10 @@ func (r *ReadHalf) release() {
 // connection is then reset, because the stream lacks its tail.
 func (w *WriteHalf) Write(p []byte) (int, error) {
 	if err := w.node.Enter(); err != nil {
-		return 0, w.s.error("write", err)
+		return 0, w.socket().error("write", err)
 	}
 	defer w.node.Leave()
-	n, err := w.s.t.Write(p)
+	n, err := w.socket().t.Write(p)
 	if err != nil {
 		err = w.failed(err)
 	}
@@ -202,15 +226,15 @@ func (w *WriteHalf) Write(p []byte) (int, error) {
 }
 
 func (w *WriteHalf) failed(err error) error {
-	if own := ownEnd(&w.node, &w.woken, err); own != nil {
+	if own := ownEnd(&w.node, w.wokenBy(), err); own != nil {
 		if own != os.ErrDeadlineExceeded { // who set one knows what n is for
-			w.cut.Store(true)
+			w.socket().marks.set(writeCut)
 		}
-		return w.s.error("write", own)
+		return w.socket().error("write", own)
 	}
-	err = w.s.fail(reason(err))
+	err = w.socket().fail(reason(err))
 	w.node.Ended(lifetime.Failed, err)
-	return w.s.error("write", err)
+	return w.socket().error("write", err)
 }
 
 // Flush polls: nothing wakes anybody when a send queue becomes empty.
@@ -225,11 +249,11 @@ const (
 func (w *WriteHalf) Flush(ctx context.Context) error {
 	for pause := flushPollMin; ; pause = min(2*pause, flushPollMax) {
 		if err := w.node.Enter(); err != nil {
-			return w.s.error("flush", err)
+			return w.socket().error("flush", err)
 		}
-		left := w.s.t.unsent()
+		left := w.socket().t.unsent()
 		w.node.Leave()
-		if left == 0 || w.s.fatal.get() != nil {
+		if left == 0 || w.socket().failure() != nil {
 			return nil
 		}
 		timer := time.NewTimer(pause)
@@ -237,7 +261,7 @@ func (w *WriteHalf) Flush(ctx context.Context) error {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return w.s.error("flush", context.Cause(ctx))
+			return w.socket().error("flush", context.Cause(ctx))
 		}
 	}
 }
@@ -261,7 +285,7 @@ func (w *WriteHalf) Abort() {
 		return
 	}
 	w.node.Ended(lifetime.Failed, errAborted)
-	w.s.abort(errAborted)
+	w.socket().abort(errAborted)
 	w.node.BeginDrop()
 	w.node.Leave()
 }
@@ -272,22 +296,22 @@ func (w *WriteHalf) release() {
 	switch {
 	case w.node.End() == lifetime.ClosedByParent:
 		// Whoever dropped the socket has cut the stream, and knows it.
-		w.s.fatal.set(lifetime.ErrClosedByParent)
-		w.s.t.disconnect()
+		w.socket().unusual().fatal.set(lifetime.ErrClosedByParent)
+		w.socket().t.disconnect()
 	case w.node.State() != lifetime.Draining:
-	case w.cut.Load():
-		w.s.abort(errAborted)
+	case w.socket().marks.has(writeCut):
+		w.socket().abort(errAborted)
 	default:
-		w.s.finish()
+		w.socket().finish()
 	}
 }
 
 // ownEnd returns what ended an operation inside n on our side, or nil if err came
 // from outside. The two look alike from below: our own interrupt is a deadline,
 // and our own shutdown looks like a reset.
-func ownEnd(n *lifetime.Node, woken *errorOnce, err error) error {
-	if cause := woken.get(); cause != nil {
-		return cause
+func ownEnd(n *lifetime.Node, woken, err error) error {
+	if woken != nil {
+		return woken
 	}
 	if n.State() != lifetime.Live {
 		if own := n.Err(); errors.Is(own, net.ErrClosed) {

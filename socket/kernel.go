@@ -25,12 +25,11 @@ import (
 // socket is not released before. Whoever is not (a shutdown, a snapshot) goes
 // through control.
 type kernelTransport struct {
-	tcp    bool
-	parked atomic.Pointer[parked] // nil while loose
-
-	mu              sync.Mutex // guards the way of waiting, and what follows
-	fd              int32      // while loose; -1 when closed
-	noRead, noWrite bool       // interrupted
+	parked          atomic.Pointer[parked] // nil while loose
+	mu              sync.Mutex             // guards the way of waiting, and what follows
+	fd              int32                  // while loose; -1 when closed
+	tcp             bool
+	noRead, noWrite bool // interrupted
 	cell
 }
 
@@ -171,10 +170,7 @@ func (t *kernelTransport) Write(b []byte) (int, error) {
 func (t *kernelTransport) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.counted != nil {
-		t.counted.conns.Add(-1)
-		t.counted = nil
-	}
+	t.count(nil)
 	if p := t.parked.Load(); p != nil {
 		return p.Close()
 	}

@@ -110,7 +110,7 @@ func (in Incoming) Refuse() {
 // loosen makes t of what a loop has accepted.
 func (in Incoming) loosen(t *kernelTransport) {
 	t.loosen(in.fd, in.tcp)
-	t.counted = in.loop
+	t.loop.Store(in.loop)
 }
 
 // RemoteAddr returns the address of who connected.
@@ -138,7 +138,7 @@ func (l *Listener) Accept() (Incoming, error) {
 	}
 	t, err := l.ln.accept()
 	if err != nil {
-		if own := ownEnd(&l.node, &l.woken, err); own == os.ErrDeadlineExceeded {
+		if own := ownEnd(&l.node, l.woken.get(), err); own == os.ErrDeadlineExceeded {
 			err = net.ErrClosed
 		} else if own != nil {
 			err = own

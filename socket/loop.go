@@ -16,6 +16,7 @@ type loop struct {
 
 	slots []slot  // by number, which events carry; the first is nobody's
 	free  []int32 // slots that are
+	posts []*post // listeners that it accepts from, by their numbers: -1 is the first
 
 	first, last *flow // the queue of those that can move bytes
 
@@ -36,12 +37,9 @@ type visitor interface{ visit(*Loop) }
 // A slot is where an event leads. Its generation tells an event of a
 // predecessor, which was under way when that one went, from its own.
 type slot struct {
-	h          hearer
+	t          *kernelTransport
 	generation int32
 }
-
-// A hearer is told of events.
-type hearer interface{ heard(*Loop, event) }
 
 // An event is what has become of a descriptor.
 type event uint8
@@ -139,8 +137,8 @@ func (l *Loop) stepQueue() {
 	for f != nil {
 		next := f.next
 		f.next = nil
-		if f.state == moved {
-			f.state = wantRead // unless it says otherwise
+		if f.m.state == moved {
+			f.m.state = wantRead // unless it says otherwise
 			if f.done != nil {
 				f.step(l)
 			}
@@ -151,7 +149,7 @@ func (l *Loop) stepQueue() {
 
 // enqueue gives f a turn.
 func (l *Loop) enqueue(f *flow) {
-	f.state = moved
+	f.m.state = moved
 	if l.last == nil {
 		l.first = f
 	} else {
@@ -195,8 +193,8 @@ func (l *Loop) poll() {
 	l.poller.dispatch(l, n)
 }
 
-// assign gives h a slot.
-func (l *Loop) assign(h hearer) int32 {
+// assign gives t a slot.
+func (l *Loop) assign(t *kernelTransport) int32 {
 	n := int32(len(l.slots))
 	if last := len(l.free) - 1; last >= 0 {
 		n = l.free[last]
@@ -204,21 +202,23 @@ func (l *Loop) assign(h hearer) int32 {
 	} else {
 		l.slots = append(l.slots, slot{})
 	}
-	l.slots[n].h = h
+	l.slots[n].t = t
 	return n
 }
 
 // vacate takes it back.
 func (l *Loop) vacate(n int32) {
-	l.slots[n].h = nil
+	l.slots[n].t = nil
 	l.slots[n].generation++
 	l.free = append(l.free, n)
 }
 
 // dispatch passes an event on, if it is not too late for it.
 func (l *Loop) dispatch(slot, generation int32, e event) {
-	if s := l.slots[slot]; s.h != nil && s.generation == generation {
-		s.h.heard(l, e)
+	if slot < 0 {
+		l.posts[-slot-1].heard(l)
+	} else if s := l.slots[slot]; s.t != nil && s.generation == generation {
+		s.t.heard(l, e)
 	}
 }
 
@@ -233,12 +233,13 @@ func (l *Loop) setLate() {
 	}
 	l.late = time.Time{}
 	for i := range l.slots {
-		if t, ok := l.slots[i].h.(*kernelTransport); ok && t.late != nil && t.dial == nil {
-			t.late.setLate(int(t.fd))
-			if t.events&undelayed == 0 {
-				t.late.setSecond(int(t.fd))
-			}
-			t.late = nil
+		t := l.slots[i].t
+		switch {
+		case t == nil || t.dial == nil:
+		case t.dial.over:
+			t.setLate()
+		default:
+			l.late = time.Now().Add(lateOptions)
 		}
 	}
 }

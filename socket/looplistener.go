@@ -28,7 +28,8 @@ type loopListener struct {
 type post struct {
 	ll       *loopListener
 	on       *Loop
-	slot     int32 // 0: not registered
+	number   int32 // in the loop's list: negative, 0 before
+	watching bool  // registered
 	over     bool
 	draining time.Time // when to end accepting what the backlog holds
 }
@@ -109,28 +110,30 @@ func (p *post) visit(l *Loop) {
 	case p.ll.of.stop.Load() != nil:
 		p.leave(l)
 		p.empty(l)
-	case p.slot == 0:
+	case !p.watching:
 		p.enter(l)
 	}
 }
 
 // enter registers with the loop.
 func (p *post) enter(l *Loop) {
-	p.slot = l.assign(p)
-	if err := l.poller.addListener(p.ll.fd, p.slot, l.slots[p.slot].generation); err != nil {
-		l.vacate(p.slot)
-		p.slot = 0
-		p.pause(l, err)
+	if p.number == 0 {
+		l.posts = append(l.posts, p)
+		p.number = -int32(len(l.posts))
 	}
+	if err := l.poller.addListener(p.ll.fd, p.number); err != nil {
+		p.pause(l, err)
+		return
+	}
+	p.watching = true
 }
 
 // leave ends the registration, which others of the same socket, in a process
 // that it was passed to, must not hold up.
 func (p *post) leave(l *Loop) {
-	if p.slot != 0 {
+	if p.watching {
 		l.poller.remove(p.ll.fd)
-		l.vacate(p.slot)
-		p.slot = 0
+		p.watching = false
 	}
 }
 
@@ -146,8 +149,8 @@ func (p *post) end(l *Loop) {
 const acceptBudget = 16
 
 // heard accepts what has come.
-func (p *post) heard(l *Loop, _ event) {
-	if !p.over {
+func (p *post) heard(l *Loop) {
+	if p.watching {
 		p.take(l, acceptBudget)
 	}
 }

@@ -33,14 +33,16 @@ type Loop struct {
 var ErrNoLoops = errors.New("event loops need Linux")
 
 // A Copied is told that a copy on a loop has ended; see [Copy] for the results.
+// Progress returns where the copy is to count; it is called often.
 type Copied interface {
 	Copied(written bool, err error)
+	Progress() *Moved
 }
 
 // A Dialled is told how a dial on a loop ended: s is in the tree, or err says
 // why not.
 type Dialled interface {
-	Dialled(s *Socket, err error)
+	Dialled(l *Loop, s *Socket, err error)
 }
 
 // An Acceptor takes the connections of a listener that accepts on loops.

@@ -15,10 +15,10 @@ type mover struct {
 	from, to int32
 	pipe     *pipe // what was spliced is the first piped bytes of it
 	piped    int32
-	small    uint8 // how many splices in a row were small
-	owned    bool  // buf is of the pool, and goes back to it
-	bulk     bool  // splice, if there is a pipe to be had
-	eof      bool  // the source has ended
+	state    outcome // of the last step; moved: another one is due
+	small    uint8   // how many splices in a row were small, or sourceEnded
+	owned    bool    // buf is of the pool, and goes back to it
+	bulk     bool    // splice, if there is a pipe to be had
 }
 
 // When to splice, measured on loopback: copying wins up to messages of 16 to 32
@@ -26,6 +26,7 @@ type mover struct {
 const (
 	smallSplice = 16 << 10
 	smallRun    = 4
+	sourceEnded = 255
 )
 
 // An outcome is what became of a try to move bytes.
@@ -38,6 +39,9 @@ const (
 	atEnd                    // the source has ended
 	failed                   // for good: see the errno
 )
+
+// ended reports whether the source has.
+func (m *mover) ended() bool { return m.small == sourceEnded }
 
 // holding returns how many bytes were read and not written.
 func (m *mover) holding() int { return int(m.to-m.from) + int(m.piped) }
@@ -70,7 +74,7 @@ func (m *mover) pull(k calls, src int, b *buffer, pool *pipePool) (n int, filled
 	case errno != 0:
 		return 0, false, failed, errno
 	case n == 0:
-		m.eof = true
+		m.small = sourceEnded
 		return 0, false, atEnd, 0
 	}
 	m.buf, m.from, m.to = b, 0, int32(n)
@@ -88,7 +92,7 @@ func (m *mover) splice(k calls, src int) (int, outcome, syscall.Errno) {
 	case errno != 0:
 		return 0, failed, errno
 	case n == 0:
-		m.eof = true
+		m.small = sourceEnded
 		return 0, atEnd, 0
 	}
 	m.piped = int32(n)

@@ -46,8 +46,8 @@ func (p *poller) add(fd int, slot, generation int32) error {
 }
 
 // addListener registers a listener.
-func (p *poller) addListener(fd int, slot, generation int32) error {
-	return p.control(fd, slot, generation, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
+func (p *poller) addListener(fd int, number int32) error {
+	return p.control(fd, number, 0, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
 }
 
 func (p *poller) control(fd int, slot, generation int32, events uint32) error {

@@ -50,7 +50,7 @@ func (s *Socket) Shutdown(ctx context.Context, cause error) (Report, error) {
 	// connection ends all the same.
 	s.t.disconnect()
 	r, err := s.node.Shutdown(ctx, cause)
-	p := s.proven()
+	p := &s.unusual().proof
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.after.Kernel == "" || p.after.State != lifetime.Released {
@@ -65,18 +65,11 @@ func (s *Socket) Shutdown(ctx context.Context, cause error) (Report, error) {
 	return p.after, err
 }
 
-// A proof is a Report in the making: few sockets ever have one.
+// A proof is a Report in the making.
 type proof struct {
 	mu     sync.Mutex
 	before *identity // what a shutdown found at first
 	after  Report    // and at last
-}
-
-func (s *Socket) proven() *proof {
-	if s.proof.Load() == nil {
-		s.proof.CompareAndSwap(nil, new(proof))
-	}
-	return s.proof.Load()
 }
 
 // An identity is what the kernel can be asked for a connection by, taken while
@@ -92,7 +85,7 @@ type identity struct {
 // identified returns what the first caller of Shutdown has found: for a later
 // one the descriptor may be closed already.
 func (s *Socket) identified() *identity {
-	p := s.proven()
+	p := &s.unusual().proof
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.before == nil {

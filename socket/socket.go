@@ -7,20 +7,63 @@ import (
 	"relayd/lifetime"
 )
 
-// A Socket owns one connection. It is made by [Incoming.Open] or [Dial].
+// A Socket owns one connection. It is made by [Incoming.Open] or [Dial]. A relay
+// has two for each connection, most of them idle: what few ever need is apart.
 type Socket struct {
 	node  lifetime.Node
 	t     transport
 	k     kernelTransport // t, if a loop made it
 	r     ReadHalf
 	w     WriteHalf
-	fatal errorOnce   // sticky: what ended the connection, other than a FIN
-	fin   atomic.Bool // our FIN is out
-	// noDiscard ends the discarding of what the peer still sends.
-	noDiscard atomic.Bool
-
-	proof atomic.Pointer[proof] // of a shutdown
+	rare  atomic.Pointer[rare]
+	marks marks
 }
+
+// A rare is what few sockets ever need.
+type rare struct {
+	fatal                 errorOnce    // sticky: what ended the connection, other than a FIN
+	readWoken, writeWoken errorOnce    // why operations were interrupted
+	discarded             atomic.Int64 // bytes thrown away for a read half that was dropped
+	proof                 proof        // of a shutdown
+}
+
+// unusual returns the rare part, which it makes if there is none.
+func (s *Socket) unusual() *rare {
+	if s.rare.Load() == nil {
+		s.rare.CompareAndSwap(nil, new(rare))
+	}
+	return s.rare.Load()
+}
+
+// failure returns what ended the connection, or nil.
+func (s *Socket) failure() error {
+	if x := s.rare.Load(); x != nil {
+		return x.fatal.get()
+	}
+	return nil
+}
+
+// The marks are what has happened to a socket, a bit each.
+type marks struct{ v atomic.Uint32 }
+
+const (
+	readTaken  = 1 << iota // the read half was handed out
+	writeTaken             // the write half was
+	sawEOF                 // the peer's FIN was read
+	finSent                // our FIN is out, or left to the close
+	noDiscard              // discarding what the peer still sends is over
+	writeCut               // a Write was woken before its end
+	dropStops              // the DropMode, if it is not the default
+	dropResets
+)
+
+// has reports whether any of the bits is set.
+func (m *marks) has(bits uint32) bool { return m.v.Load()&bits != 0 }
+
+// set sets a bit, and reports whether it was not set before.
+func (m *marks) set(bit uint32) bool { return m.v.Or(bit)&bit == 0 }
+
+func (m *marks) clear(bits uint32) { m.v.And(^bits) }
 
 // At says where in the tree a new socket stands. The zero At makes a root with
 // the refcount policy.
@@ -61,7 +104,7 @@ func open(t transport, at At) (*Socket, error) {
 	if at.Place.kind != nil {
 		kind = at.Place.kind
 	}
-	s.t, s.r.s, s.w.s = t, s, s
+	s.t = t
 	if err := kind.Init(s, at.Parent, at.Policy); err != nil {
 		t.disconnect()
 		t.Close()
@@ -77,7 +120,7 @@ func (s *Socket) Receive() (*ReadHalf, error) {
 	if err := readKind.Init(&s.r, &s.node, s.node.Policy()); err != nil {
 		return nil, s.error("receive", err)
 	}
-	s.r.taken.Store(true)
+	s.marks.set(readTaken)
 	return &s.r, nil
 }
 
@@ -86,8 +129,19 @@ func (s *Socket) Send() (*WriteHalf, error) {
 	if err := writeKind.Init(&s.w, &s.node, s.node.Policy()); err != nil {
 		return nil, s.error("send", err)
 	}
-	s.w.taken.Store(true)
+	s.marks.set(writeTaken)
 	return &s.w, nil
+}
+
+// Taken returns the halves that were handed out, nil for one that was not.
+func (s *Socket) Taken() (r *ReadHalf, w *WriteHalf) {
+	if s.marks.has(readTaken) {
+		r = &s.r
+	}
+	if s.marks.has(writeTaken) {
+		w = &s.w
+	}
+	return r, w
 }
 
 // Resource returns the socket's place in the tree: its name, its state, its
@@ -121,10 +175,11 @@ func (s *Socket) error(op string, err error) error {
 // whichever half meets it first, and the other must not take its silence for
 // an end.
 func (s *Socket) fail(err error) error {
-	if s.fatal.set(err) {
+	fatal := &s.unusual().fatal
+	if fatal.set(err) {
 		s.node.Ended(lifetime.Failed, err)
 	}
-	return s.fatal.get()
+	return fatal.get()
 }
 
 // abort ends the connection with a reset: the stream that we sent lacks its
@@ -136,7 +191,7 @@ func (s *Socket) abort(why error) {
 
 // finish sends FIN, unless the connection ended otherwise.
 func (s *Socket) finish() {
-	if s.fatal.get() == nil && !s.fin.Swap(true) && !s.closes() {
+	if s.failure() == nil && s.marks.set(finSent) && !s.closes() {
 		s.t.CloseWrite()
 	}
 }
@@ -145,13 +200,13 @@ func (s *Socket) finish() {
 // has finished, nobody else holds the socket, and no copy of its descriptor was
 // ever given to us or by us.
 func (s *Socket) closes() bool {
-	return s.t == transport(&s.k) && s.r.sawEOF.Load() && s.node.End() == lifetime.Dropped &&
+	return s.t == transport(&s.k) && s.marks.has(sawEOF) && s.node.End() == lifetime.Dropped &&
 		s.r.node.State() == lifetime.Released
 }
 
 // release closes the connection: with a reset, if it was forced.
 func (s *Socket) release() {
-	if s.node.State() != lifetime.Draining || s.fatal.get() != nil {
+	if s.node.State() != lifetime.Draining || s.failure() != nil {
 		s.t.disconnect()
 	}
 	s.t.Close()

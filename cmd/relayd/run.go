@@ -21,6 +21,7 @@ var errSecondSignal = errors.New("second signal")
 
 // run is relayd run: it is the one place that knows all packages.
 func run(f *runFlags, stdout, stderr io.Writer) error {
+	tuneMemory()
 	log := newLog(stderr, f.logFormat.value, f.logLevel)
 	// Before listening, so that a signal is never missed.
 	signals := make(chan os.Signal, 2)
