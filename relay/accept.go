@@ -76,6 +76,9 @@ func (a *acceptor) Accepted(in socket.Incoming) {
 	if s.Log.Enabled(context.Background(), slog.LevelDebug) {
 		s.Log.Debug("conn accepted", "id", c.id(), "client", c.from)
 	}
+	if s.restless != nil && in.Loop() != nil {
+		s.restless.add(c, in.Loop())
+	}
 	c.start(in.Loop())
 }
 

@@ -35,6 +35,7 @@ type conn struct {
 // A rare is what few conns need.
 type rare struct {
 	err    error
+	to     *socket.Loop       // where to relay; nil: on goroutines
 	hurry  *time.Timer        // cuts the direction that an error left running
 	cancel context.CancelFunc // of the context that a goroutine waits with
 }
@@ -117,12 +118,32 @@ func (c *conn) run(l *socket.Loop) {
 	defer cancel()
 	if err := c.connect(ctx); err != nil {
 		c.dialFailed(err)
-	} else if l != nil && c.plain() && l.Fits(&c.client) && l.Fits(&c.upstream) {
-		c.relayOn(l)
+		c.drop()
+		c.node.Leave()
 		return
-	} else {
-		c.relay(ctx)
 	}
+	if l != nil && c.plain() && l.Fits(&c.client) && l.Fits(&c.upstream) {
+		c.mu.Lock()
+		c.unusual().to = l
+		c.mu.Unlock()
+	}
+	c.live(ctx)
+}
+
+// live relays, wherever the conn is to, until both directions have ended or a
+// loop has taken over.
+func (c *conn) live(ctx context.Context) {
+	for {
+		if l := c.target(); l != nil {
+			c.relayOn(l)
+			return
+		}
+		c.relay()
+		if !c.yielded() {
+			break
+		}
+	}
+	c.settle(ctx)
 	c.drop()
 	c.node.Leave()
 }
@@ -179,25 +200,33 @@ func (c *conn) take() error {
 	return nil
 }
 
-// relay runs both directions to their ends.
-func (c *conn) relay(ctx context.Context) {
+// relay runs both directions on goroutines, until each has ended or yielded.
+func (c *conn) relay() {
 	up := make(chan struct{})
 	go c.runUp(up)
 	c.down.run(c, c.server().Down)
 	<-up
-	c.settle(ctx)
 }
 
 // relayOn is relay on an event loop: it does not wait. The last direction that
 // ends calls over.
 func (c *conn) relayOn(l *socket.Loop) {
-	c.up.copyOn(l, c, (*upward)(c))
-	c.down.copyOn(l, c, (*downward)(c))
+	up, down := !c.up.marked(c, pumpStopped), !c.down.marked(c, pumpStopped)
+	if up {
+		c.up.copyOn(l, c, (*upward)(c))
+	}
+	if down {
+		c.down.copyOn(l, c, (*downward)(c))
+	}
 }
 
-// over ends the conn after both directions have ended on a loop. What remains
-// to be waited for is for a goroutine.
+// over ends the conn after both directions have stopped on a loop, unless they
+// are to go on. What remains to be waited for is for a goroutine.
 func (c *conn) over() {
+	if c.yielded() {
+		go c.goOn()
+		return
+	}
 	if c.up.marked(c, resetOwed) || c.down.marked(c, resetOwed) {
 		go c.passOn()
 		return
@@ -346,5 +375,8 @@ func (c *conn) ended() {
 		c.server().cut.Add(1)
 	}
 	c.began = time.Since(epoch) - c.began
+	if r := c.server().restless; r != nil {
+		r.remove(c)
+	}
 	c.server().book.add(c)
 }

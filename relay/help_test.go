@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strconv"
 	"syscall"
 	"testing"
@@ -113,12 +114,24 @@ func start(t *testing.T, c Config) (*Server, lines) {
 	if c.Listen == nil {
 		c.Listen = []socket.Address{address(t, "127.0.0.1:0")}
 	}
+	inMode(&c)
 	s, err := Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cut(t, s) })
 	return s, l
+}
+
+// inMode makes the tests run as the environment says: RELAYD_TEST_LOOP=off on
+// goroutines, =moving with conns that move between the two all the time.
+func inMode(c *Config) {
+	switch os.Getenv("RELAYD_TEST_LOOP") {
+	case "off":
+		c.EventLoops = -1
+	case "moving":
+		c.MoveEvery = 10 * time.Millisecond
+	}
 }
 
 // cut drains s without patience, and returns how many conns that has cut.

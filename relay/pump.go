@@ -32,11 +32,12 @@ func (p *pump) to(c *conn) Side { return p.reverse(c).from(c) }
 
 // What has become of a pump: bits of its conn's word.
 const (
-	srcDropped = 1 << iota // its read half was
-	dstDropped             // its write half was
-	resetOwed              // the source did not end with FIN
-	pumpEnded              // on a loop
-	pumpBits   = iota
+	srcDropped  = 1 << iota // its read half was
+	dstDropped              // its write half was
+	resetOwed               // the source did not end with FIN
+	pumpStopped             // it moves no bytes: it has ended, or has yielded
+	pumpYielded             // it has let go, to go on elsewhere
+	pumpBits    = iota
 )
 
 // mark sets a bit, and returns the word as it was before, p's bits first.
@@ -46,6 +47,14 @@ func (p *pump) mark(c *conn, bit uint32) uint32 {
 	}
 	old := c.bits.Or(bit << pumpBits)
 	return old>>pumpBits | old<<pumpBits&(1<<(2*pumpBits)-1)
+}
+
+// unmark clears bits.
+func (p *pump) unmark(c *conn, bits uint32) {
+	if p != &c.up {
+		bits <<= pumpBits
+	}
+	c.bits.And(^bits)
 }
 
 // marked reports whether a bit is set.
@@ -86,8 +95,11 @@ func (p *pump) reverse(c *conn) *pump {
 
 // run moves bytes until the end.
 func (p *pump) run(c *conn, chain transform.Chain) {
+	if p.marked(c, pumpStopped) {
+		return
+	}
 	where, err := p.move(c, chain)
-	p.ended(c, where, err)
+	p.stopped(c, where, err)
 }
 
 // copyOn moves bytes on an event loop, which tells done the end.
@@ -117,8 +129,7 @@ func (c *conn) copied(p *pump, written bool, err error) {
 	if written {
 		where = inDestination
 	}
-	p.ended(c, where, err)
-	if p.mark(c, pumpEnded)>>pumpBits&pumpEnded != 0 { // the other has, too
+	if p.stopped(c, where, err) {
 		c.over()
 	}
 }
@@ -128,7 +139,7 @@ func (c *conn) copied(p *pump, written bool, err error) {
 func (p *pump) ended(c *conn, where place, err error) {
 	if err == nil {
 		c.finished(p.from(c))
-		if other := p.reverse(c); !other.marked(c, pumpEnded) || other.marked(c, resetOwed) {
+		if other := p.reverse(c); !other.marked(c, pumpStopped) || other.marked(c, resetOwed|pumpYielded) {
 			p.dropDst(c, false)
 		} // else the conn is over, and drops all at once
 		return

@@ -25,6 +25,9 @@ type Config struct {
 	ConnectTimeout time.Duration
 	// Policy is the drop policy of the accepted sockets.
 	Policy lifetime.Policy
+	// MoveEvery, if it is positive, makes every conn move between its event
+	// loop and goroutines so often: for tests.
+	MoveEvery time.Duration
 	// EventLoops is how many event loops move bytes where no stage is in the
 	// way. Zero means one for each processor but one, at least one; negative,
 	// or a system without them, goroutines only.
@@ -55,6 +58,7 @@ type Server struct {
 	stopOnce  sync.Once
 	cut       atomic.Int64 // conns that a drain has ended by force
 	book      logbook
+	restless  *restless // nil: conns stay where they are
 	done      chan struct{}
 }
 
@@ -96,6 +100,10 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 		s.released()
 		return nil, err
 	}
+	if s.loops != nil && s.MoveEvery > 0 {
+		s.restless = &restless{conns: make(map[*conn]*home), stopped: make(chan struct{})}
+		go s.restless.run(s, s.MoveEvery)
+	}
 	for _, a := range c.Listen {
 		l, err := socket.Listen(ctx, a, &s.node)
 		if err != nil {
@@ -133,6 +141,9 @@ func (s *Server) released() { close(s.book.lines) }
 func (s *Server) keep() {
 	defer close(s.done)
 	s.book.write(s)
+	if s.restless != nil {
+		<-s.restless.stopped
+	}
 	if s.loops != nil {
 		s.loops.Stop()
 		s.loops.Wait()

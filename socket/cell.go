@@ -46,12 +46,15 @@ func (t *kernelTransport) adopt(l *Loop) error {
 	switch {
 	case t.fd < 0:
 		return net.ErrClosed
-	case t.joined && on == l && t.slot != 0:
-		return nil
-	case t.joined: // with another, or it was served before
+	case t.joined && on != l:
 		return errServed
+	case t.joined && t.slot != 0:
+		return nil
+	case t.joined: // it was served before
+		l.poller.remove(int(t.fd))
+		t.joined = false
 	}
-	t.events &^= readable | hungUp // the first event will tell
+	t.events &^= readable | hungUp | dead // the first event will tell
 	t.slot = l.assign(t)
 	if err := l.poller.add(int(t.fd), t.slot, l.slots[t.slot].generation); err != nil {
 		l.vacate(t.slot)
@@ -104,6 +107,9 @@ func (t *kernelTransport) leaveLoop() error {
 	if t.slot != 0 {
 		return errServed
 	}
+	if t.dial != nil {
+		t.setLate() // the loop will not
+	}
 	t.loop.Load().poller.remove(int(t.fd))
 	t.joined = false
 	t.count(nil)
@@ -147,6 +153,9 @@ func (t *kernelTransport) visit(l *Loop) {
 	}
 	if t.in != nil && t.events&stopRead != 0 {
 		t.in.woken(l, false)
+	}
+	if t.in != nil && t.in.half().yields() {
+		t.in.yield(l)
 	}
 }
 

@@ -1,7 +1,9 @@
 package socket
 
 import (
+	"errors"
 	"io"
+	"os"
 	"sync/atomic"
 	"syscall"
 )
@@ -24,10 +26,19 @@ func Copy(dst *WriteHalf, src *ReadHalf, m *Moved) (written bool, err error) {
 	if !fromKernel || !toKernel {
 		c.pool = nil
 	}
+	y := &src.socket().unusual().yielding
+	y.begin(src, dst)
+	defer y.end(src)
 	defer c.m.discard(&pipes)
 	for {
+		if src.yields() {
+			return false, src.yield(&c.m)
+		}
 		n, err := c.pull()
 		m.In.Add(int64(n))
+		if errors.Is(err, os.ErrDeadlineExceeded) && src.yields() {
+			continue
+		}
 		if err == io.EOF {
 			return false, nil
 		}
@@ -37,6 +48,9 @@ func Copy(dst *WriteHalf, src *ReadHalf, m *Moved) (written bool, err error) {
 		for c.m.holding() > 0 {
 			n, err := c.push()
 			m.Out.Add(int64(n))
+			if errors.Is(err, os.ErrDeadlineExceeded) && src.yields() {
+				break
+			}
 			if err != nil {
 				return true, err
 			}
@@ -65,6 +79,9 @@ func (c *copying) pull() (int, error) {
 		return 0, r.socket().error("read", err)
 	}
 	defer r.node.Leave()
+	if r.resume(&c.m) > 0 {
+		return 0, nil
+	}
 	err := c.pullFrom(r.socket().t)
 	if err != nil {
 		return 0, r.failed(err)

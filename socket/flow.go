@@ -110,6 +110,8 @@ func (f *flow) step(l *Loop) {
 			}
 		}
 		switch {
+		case f.half().resume(&f.m) > 0:
+			continue
 		case f.m.ended():
 			f.end(l, false, io.EOF)
 			return
@@ -152,6 +154,14 @@ func (f *flow) pull(l *Loop, src *kernelTransport) bool {
 	return true
 }
 
+// yield lets go of the flow.
+func (f *flow) yield(l *Loop) {
+	err := f.half().yield(&f.m)
+	f.m.letGo(&pipes)
+	f.detach(l)
+	f.leave(false, err)
+}
+
 // woken ends the flow because a half of it was dropped or shut down. What was
 // read is delivered if only the source was.
 func (f *flow) woken(l *Loop, write bool) {
@@ -165,11 +175,9 @@ func (f *flow) woken(l *Loop, write bool) {
 
 // end lets go of everything and tells the end.
 func (f *flow) end(l *Loop, written bool, err error) {
-	src, dst := f.source(), f.destination()
+	src := f.source()
 	cut := f.m.discard(&pipes) > 0
-	src.in, dst.out = nil, nil
-	src.released(l)
-	dst.released(l)
+	f.detach(l)
 	switch {
 	case err == io.EOF && src.events&dead == 0 && f.half().wokenBy() == nil:
 		// No need to ask whether this is a reset: it would have been heard,
@@ -187,6 +195,14 @@ func (f *flow) end(l *Loop, written bool, err error) {
 		err = nil
 	}
 	f.leave(written, err)
+}
+
+// detach takes the flow off its connections.
+func (f *flow) detach(l *Loop) {
+	src, dst := f.source(), f.destination()
+	src.in, dst.out = nil, nil
+	src.released(l)
+	dst.released(l)
 }
 
 // leave ends the operation. The flow may begin anew at once.

@@ -25,6 +25,7 @@ type rare struct {
 	readWoken, writeWoken errorOnce    // why operations were interrupted
 	discarded             atomic.Int64 // bytes thrown away for a read half that was dropped
 	proof                 proof        // of a shutdown
+	yielding              yielding
 }
 
 // unusual returns the rare part, which it makes if there is none.
@@ -55,6 +56,7 @@ const (
 	writeCut               // a Write was woken before its end
 	dropStops              // the DropMode, if it is not the default
 	dropResets
+	yieldAsked // the copy from the read half is to let go
 )
 
 // has reports whether any of the bits is set.

@@ -46,12 +46,24 @@ func startRelay(t *testing.T, c relay.Config) *relayd {
 	if c.Listen == nil {
 		c.Listen = []socket.Address{address(t, "127.0.0.1:0")}
 	}
+	inMode(&c)
 	s, err := relay.Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { drainAtEnd(t, s) })
 	return &relayd{s, log}
+}
+
+// inMode makes the tests run as the environment says: RELAYD_TEST_LOOP=off on
+// goroutines, =moving with conns that move between the two all the time.
+func inMode(c *relay.Config) {
+	switch os.Getenv("RELAYD_TEST_LOOP") {
+	case "off":
+		c.EventLoops = -1
+	case "moving":
+		c.MoveEvery = 10 * time.Millisecond
+	}
 }
 
 // drainAtEnd ends a server, and cuts what the test has left open.

@@ -1,0 +1,122 @@
+package relay
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"relayd/socket"
+)
+
+// A conn can move while it lives, from an event loop to goroutines, where a
+// stage can be put in its way, and back. Its halves, its sockets and its
+// counters stay what they are; bytes under way are written before any that are
+// read later.
+
+// move takes the conn to a loop, or to goroutines if l is nil. It does not wait.
+// A direction that has ended stays so.
+func (c *conn) move(l *socket.Loop) {
+	c.mu.Lock()
+	c.unusual().to = l
+	c.mu.Unlock()
+	for _, p := range []*pump{&c.up, &c.down} {
+		if src := p.src(c); src != nil {
+			src.Yield()
+		}
+	}
+}
+
+// target returns the loop that the conn is to relay on, nil for goroutines.
+func (c *conn) target() *socket.Loop {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.to
+}
+
+// stopped notes that p moves bytes no more: it has ended, or has let go to move. It
+// reports whether the other direction has stopped, too.
+func (p *pump) stopped(c *conn, where place, err error) (both bool) {
+	bits := uint32(pumpStopped)
+	if errors.Is(err, socket.ErrYielded) {
+		bits |= pumpYielded
+	} else {
+		p.ended(c, where, err)
+	}
+	return p.mark(c, bits)>>pumpBits&pumpStopped != 0
+}
+
+// yielded reports whether a direction has let go to move, and makes ready to go
+// on with it. Both have stopped.
+func (c *conn) yielded() (any bool) {
+	for _, p := range []*pump{&c.up, &c.down} {
+		if p.marked(c, pumpYielded) {
+			p.unmark(c, pumpYielded|pumpStopped)
+			any = true
+		}
+	}
+	return any
+}
+
+// goOn goes on with a conn that has let go on a loop.
+func (c *conn) goOn() {
+	ctx, cancel := c.context()
+	defer cancel()
+	c.live(ctx)
+}
+
+// restless moves conns to and fro, for tests of just that.
+type restless struct {
+	mu      sync.Mutex
+	conns   map[*conn]*home
+	stopped chan struct{}
+}
+
+// A home is the loop that a conn comes from, and goes back to.
+type home struct {
+	loop *socket.Loop
+	away bool
+}
+
+func (r *restless) add(c *conn, l *socket.Loop) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conns[c] = &home{loop: l}
+}
+
+func (r *restless) remove(c *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.conns, c)
+}
+
+// run moves every conn each time, until the server is done.
+func (r *restless) run(s *Server, every time.Duration) {
+	defer close(r.stopped)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			r.moveAll()
+		case <-s.node.Done():
+			return
+		}
+	}
+}
+
+func (r *restless) moveAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c, h := range r.conns {
+		switch h.away = !h.away; {
+		case !c.plain():
+		case h.away:
+			c.move(nil)
+		default:
+			c.move(h.loop)
+		}
+	}
+}
