@@ -160,7 +160,7 @@ func (m *mover) letGo(pool *pipePool) {
 func (m *mover) discard(pool *pipePool) int {
 	lost := m.holding()
 	if m.piped > 0 {
-		m.pipe.close() // a pipe with bytes in it would give them to the next one
+		pool.close(m.pipe) // a pipe with bytes in it would give them to the next one
 		m.pipe, m.piped = nil, 0
 	}
 	m.letGo(pool)

@@ -13,12 +13,6 @@ type pipe struct {
 	size int // how much it holds
 }
 
-func (p *pipe) close() {
-	unix.Close(p.r)
-	unix.Close(p.w)
-	pipes.closed()
-}
-
 // A pipePool keeps a few empty pipes. How many there are at all, in use
 // included, is bounded: descriptors and the kernel's memory for pipes are
 // everybody's. Who gets none copies.
@@ -83,8 +77,15 @@ func (l *pipePool) put(p *pipe) {
 	}
 	l.mu.Unlock()
 	if p != nil {
-		p.close()
+		l.close(p)
 	}
+}
+
+// close closes a pipe, which may hold bytes.
+func (l *pipePool) close(p *pipe) {
+	unix.Close(p.r)
+	unix.Close(p.w)
+	l.closed()
 }
 
 // closed notes that there is one less.
@@ -106,6 +107,6 @@ func (l *pipePool) trimIdle() {
 	}
 	l.mu.Unlock()
 	for _, p := range idle {
-		p.close()
+		l.close(p)
 	}
 }
