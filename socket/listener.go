@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"relayd/lifetime"
@@ -133,10 +134,7 @@ func (l *Listener) Accept() (Incoming, error) {
 		return Incoming{}, l.error(err)
 	}
 	defer l.node.Leave()
-	if stop := l.stop.Load(); stop != nil && time.Now().Before(*stop) {
-		l.ln.SetDeadline(time.Now().Add(backlogTime))
-	}
-	t, err := l.ln.accept()
+	t, err := l.accept()
 	if err != nil {
 		if own := ownEnd(&l.node, l.woken.get(), err); own == os.ErrDeadlineExceeded {
 			err = net.ErrClosed
@@ -151,9 +149,33 @@ func (l *Listener) Accept() (Incoming, error) {
 	return Incoming{t: t}, nil
 }
 
-// backlogTime is how long Accept waits on a listener that was stopped: what the
-// backlog holds is there at once. While there is something it goes on, up to
-// backlogLimit, because new connections may come as fast as they are accepted.
+// accept is Accept of the source.
+func (l *Listener) accept() (transport, error) {
+	if l.stop.Load() == nil {
+		t, err := l.ln.accept()
+		if err == nil || l.stop.Load() == nil {
+			return t, err
+		} // Stop has woken us
+	}
+	k, ok := l.ln.(*kernelListener)
+	if !ok || l.woken.get() != nil {
+		return l.ln.accept()
+	}
+	if time.Now().After(*l.stop.Load()) {
+		return nil, net.ErrClosed
+	}
+	t, err := k.acceptNow()
+	if err != syscall.ENOSYS {
+		return t, err
+	}
+	k.SetDeadline(time.Now().Add(backlogTime))
+	return k.accept()
+}
+
+// A listener that was stopped hands out what its backlog holds, which is there at
+// once, but for no longer than backlogLimit, because new connections may come as
+// fast as they are accepted. Where it cannot look without waiting it waits for
+// backlogTime.
 const (
 	backlogTime  = 5 * time.Millisecond
 	backlogLimit = time.Second
@@ -164,7 +186,7 @@ const (
 func (l *Listener) Stop() {
 	end := time.Now().Add(backlogLimit)
 	l.stop.Store(&end)
-	l.ln.SetDeadline(time.Now().Add(backlogTime))
+	l.ln.SetDeadline(past)
 }
 
 // Drop closes the listener and wakes Accept. The address is free afterwards.

@@ -67,6 +67,36 @@ func (k *kernelListener) accept() (transport, error) {
 	if err != nil {
 		return nil, err
 	}
+	k.accepted(t)
+	return t, nil
+}
+
+// acceptNow returns a connection that has come, or [net.ErrClosed] if there is
+// none: nobody waits any more. ENOSYS says that it cannot be known here.
+func (k *kernelListener) acceptNow() (transport, error) {
+	raw, err := k.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd, errno := -1, syscall.Errno(0)
+	_, tcp := k.netListener.(*net.TCPListener)
+	err = raw.Control(func(ln uintptr) { fd, _, errno = acceptFrom(int(ln)) })
+	switch {
+	case err != nil:
+		return nil, err
+	case errno == syscall.EAGAIN:
+		return nil, net.ErrClosed
+	case errno != 0:
+		return nil, errno
+	}
+	t := &kernelTransport{}
+	t.loosen(fd, tcp)
+	k.accepted(t)
+	return t, nil
+}
+
+// accepted sets what a connection has not inherited.
+func (k *kernelListener) accepted(t *kernelTransport) {
 	switch {
 	case !k.inherits:
 		// The connection may be dead already, which its first read tells
@@ -75,7 +105,6 @@ func (k *kernelListener) accept() (transport, error) {
 	case !k.s.noDelay:
 		t.again(k.s.applyNoDelay)
 	}
-	return t, nil
 }
 
 // A once is a source of one connection.
