@@ -219,17 +219,22 @@ func (p *pump) moveStaged(c *conn, chain transform.Chain) (place, error) {
 				return inDestination, err
 			}
 		}
-		var stage *transform.Error
 		switch {
 		case err == nil:
 		case err == io.EOF:
 			return inSource, nil
-		case errors.As(err, &stage):
+		case isStage(err):
 			return inStage, err
 		default:
 			return inSource, err
 		}
 	}
+}
+
+// isStage reports whether an error is a stage's own.
+func isStage(err error) bool {
+	var stage *transform.Error
+	return errors.As(err, &stage)
 }
 
 // A chunk is what a staged pump moves at once.

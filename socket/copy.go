@@ -21,6 +21,7 @@ type Moved struct{ In, Out atomic.Int64 }
 // written reports whether the error is dst's.
 func Copy(dst *WriteHalf, src *ReadHalf, m *Moved) (written bool, err error) {
 	c := copying{src: src, dst: dst, pool: &pipes}
+	c.pulls, c.pushes = c.tryPull, c.tryPush
 	_, fromKernel := src.socket().t.(*kernelTransport)
 	_, toKernel := dst.socket().t.(*kernelTransport)
 	if !fromKernel || !toKernel {
@@ -66,6 +67,8 @@ type copying struct {
 	src  *ReadHalf
 	dst  *WriteHalf
 	pool *pipePool
+	// The methods tryPull and tryPush, as they are called all the time.
+	pulls, pushes func(fd uintptr) bool
 
 	n     int
 	o     outcome
@@ -107,7 +110,7 @@ func (c *copying) pullFrom(t transport) error {
 	if err != nil {
 		return err
 	}
-	if err := p.raw.Read(c.tryPull); err != nil {
+	if err := p.raw.Read(c.pulls); err != nil {
 		return err
 	}
 	switch c.o {
@@ -158,7 +161,7 @@ func (c *copying) pushTo(t transport) error {
 	if err != nil {
 		return err
 	}
-	if err := p.raw.Write(c.tryPush); err != nil {
+	if err := p.raw.Write(c.pushes); err != nil {
 		return err
 	}
 	if c.o == failed {

@@ -48,7 +48,15 @@ type parked struct {
 	netConn
 	raw       syscall.RawConn
 	deadlines deadlines
+
+	// A question about the descriptor, and its answer: here, so that asking,
+	// which a chain does for each message, allocates nothing.
+	question func(fd int) int
+	answer   int
+	ask      func(fd uintptr) // p.reply
 }
+
+func (p *parked) reply(fd uintptr) { p.answer = p.question(int(fd)) }
 
 func newParked(c netConn) (*parked, error) {
 	raw, err := c.SyscallConn()
@@ -56,7 +64,9 @@ func newParked(c netConn) (*parked, error) {
 		c.Close()
 		return nil, err
 	}
-	return &parked{netConn: c, raw: raw}, nil
+	p := &parked{netConn: c, raw: raw}
+	p.ask = p.reply
+	return p, nil
 }
 
 // newKernelTransport makes one of a connection of package net's, which is
@@ -264,16 +274,27 @@ func (t *kernelTransport) disconnect() {
 }
 
 // ready asks the kernel whether anything has arrived.
-func (t *kernelTransport) ready() (arrived bool) {
-	t.control(func(fd int) { arrived = unreadOf(fd) > 0 })
-	return arrived
-}
+func (t *kernelTransport) ready() bool { return t.ask(unreadOf) > 0 }
 
 // unsent returns how many bytes were written and not acknowledged; 0 where the
 // system cannot tell.
-func (t *kernelTransport) unsent() (n int) {
-	t.control(func(fd int) { n = unsentOf(fd) })
-	return n
+func (t *kernelTransport) unsent() int { return t.ask(unsentOf) }
+
+// ask returns a number that the kernel knows of the descriptor; 0 when it is
+// closed.
+func (t *kernelTransport) ask(question func(fd int) int) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.parked.Load()
+	switch {
+	case p != nil:
+		p.question, p.answer = question, 0
+		p.raw.Control(p.ask)
+		return p.answer
+	case t.fd >= 0:
+		return question(int(t.fd))
+	}
+	return 0
 }
 
 // vanished reports whether the kernel has no connection any more, although
