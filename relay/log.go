@@ -2,9 +2,12 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"relayd/socket"
 )
 
 // A logbook has the lines of conns that have ended written by somebody else: a
@@ -52,6 +55,10 @@ func (c *conn) log() {
 		"listener", c.a.at,
 		"upstream", c.server().To.String(),
 	}
+	up, down := c.up.lost(c), c.down.lost(c)
+	if up+down > 0 {
+		attrs = append(attrs, "truncated", true, "lost_up", up, "lost_down", down)
+	}
 	if c.rare != nil && c.rare.err != nil {
 		attrs = append(attrs, "err", c.rare.err)
 	}
@@ -59,6 +66,21 @@ func (c *conn) log() {
 		attrs = append(attrs, "hint", "every local port to this upstream is in use")
 	}
 	c.server().Log.Log(context.Background(), c.level(), "conn ended", attrs...)
+}
+
+// lost returns how many bytes p has read that its destination did not get, as far
+// as the system tells: those that were not written, and those of a connection
+// that was given up with bytes under way.
+func (p *pump) lost(c *conn) int64 {
+	n := p.moved.In.Load() - p.moved.Out.Load()
+	if len(c.server().Up)+len(c.server().Down) > 0 {
+		n = 0 // what goes in is not what comes out
+	}
+	var cut *socket.TruncatedError
+	if _, to := p.sockets(c); to.Resource().State() != 0 && errors.As(to.Resource().Err(), &cut) {
+		n += int64(cut.Unsent)
+	}
+	return n
 }
 
 // level is that of the conn's line.

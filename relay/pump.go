@@ -67,22 +67,24 @@ func (p *pump) marked(c *conn, bit uint32) bool {
 
 // src returns the half that p reads from, nil if it was never taken.
 func (p *pump) src(c *conn) *socket.ReadHalf {
-	r, _ := p.sockets(c)[0].Taken()
+	from, _ := p.sockets(c)
+	r, _ := from.Taken()
 	return r
 }
 
 // dst returns the half that p writes to, nil if it was never taken.
 func (p *pump) dst(c *conn) *socket.WriteHalf {
-	_, w := p.sockets(c)[1].Taken()
+	_, to := p.sockets(c)
+	_, w := to.Taken()
 	return w
 }
 
 // sockets returns the source and the destination.
-func (p *pump) sockets(c *conn) [2]*socket.Socket {
+func (p *pump) sockets(c *conn) (from, to *socket.Socket) {
 	if p == &c.up {
-		return [2]*socket.Socket{&c.client, &c.upstream}
+		return &c.client, &c.upstream
 	}
-	return [2]*socket.Socket{&c.upstream, &c.client}
+	return &c.upstream, &c.client
 }
 
 // reverse returns the pump of the other direction.

@@ -18,6 +18,14 @@ type kernelKey struct {
 	device uint32
 	inode  uint32 // of a unix socket
 	cookie uint64
+	netns  uint64 // see namespace
+}
+
+// namespace returns the cookie of the network namespace of a socket, which is
+// never used again either, or 0 where the kernel (before 5.14) does not tell.
+func namespace(fd int) uint64 {
+	cookie, _ := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	return cookie
 }
 
 // keyOf takes the key of an open descriptor, or says why it cannot.
@@ -26,6 +34,7 @@ func keyOf(fd int) (k kernelKey, why string) {
 	if k.cookie, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE); err != nil {
 		return k, fmt.Sprintf("SO_COOKIE: %v", err)
 	}
+	k.netns = namespace(fd)
 	local, err := unix.Getsockname(fd)
 	if err != nil {
 		return k, fmt.Sprintf("getsockname: %v", err)
@@ -150,6 +159,10 @@ func (k *kernelKey) request() []byte {
 	return append(message, body...)
 }
 
+// errOtherNamespace is a connection that was made in another network namespace
+// than ours, by whoever has passed us its descriptor. Ours does not show it.
+var errOtherNamespace = errors.New("the connection is in another network namespace")
+
 // ask returns the connection's state, or ENOENT if the kernel has none.
 func (k *kernelKey) ask() (state uint8, err error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
@@ -157,6 +170,9 @@ func (k *kernelKey) ask() (state uint8, err error) {
 		return 0, os.NewSyscallError("netlink", err)
 	}
 	defer unix.Close(fd)
+	if here := namespace(fd); here != k.netns && here != 0 && k.netns != 0 {
+		return 0, errOtherNamespace
+	}
 	// The kernel answers within sendto(2): there is nothing to wait for.
 	if err := unix.Sendto(fd, k.request(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return 0, os.NewSyscallError("netlink sendto", err)

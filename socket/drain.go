@@ -20,8 +20,10 @@ const (
 	linger = 2 * time.Second
 	// maxLinger caps a drain that makes progress.
 	maxLinger = 15 * time.Minute
-	// lingerTick is how often progress is looked for.
-	lingerTick = 100 * time.Millisecond
+	// lingerTick is how often progress is looked for; at first it is more
+	// often, because most peers are about to be through.
+	lingerTick    = 100 * time.Millisecond
+	lingerTickMin = time.Millisecond
 
 	// discardLive and discardDraining are how many bytes are thrown away for a
 	// read half that was dropped, while the write half lives and after it: a
@@ -78,15 +80,21 @@ func (s *Socket) drainConnection(ctx context.Context) error {
 	if s.failure() != nil {
 		return nil // there is no connection any more
 	}
-	if !s.marks.has(writeTaken) {
+	switch {
+	case !s.marks.has(writeTaken):
 		s.finish() // else the half's own end does, or does not
+	case s.marks.has(sawEOF):
+		// It may have left the FIN to the close, which now has to wait for
+		// what is under way. The FIN need not.
+		s.t.CloseWrite()
 	}
 	discarded := make(chan struct{})
 	go s.discardRest(discarded)
 	defer s.endDiscarding(discarded)
 
 	before := s.t.unsent()
-	tick := time.NewTicker(lingerTick)
+	pause := lingerTickMin
+	tick := time.NewTimer(pause)
 	defer tick.Stop()
 	began := time.Now()
 	end := (<-chan struct{})(discarded)
@@ -100,6 +108,8 @@ func (s *Socket) drainConnection(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
+			pause = min(2*pause, lingerTick)
+			tick.Reset(pause)
 			unsent := s.t.unsent()
 			if end == nil && unsent == 0 {
 				return nil

@@ -18,6 +18,7 @@ type memoryTransport struct {
 	mu       sync.Mutex
 	changed  sync.Cond
 	data     []byte // written and not read, at most memoryLimit
+	writing  bool   // somebody's Write waits for room: others queue
 	finished bool   // CloseWrite
 	closed   bool
 	noRead   bool // interrupted
@@ -62,6 +63,11 @@ func (t *memoryTransport) Read(p []byte) (int, error) {
 func (t *memoryTransport) Write(p []byte) (n int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for t.writing {
+		t.changed.Wait()
+	}
+	t.writing = true
+	defer t.written()
 	for {
 		switch {
 		case t.closed:
@@ -84,6 +90,12 @@ func (t *memoryTransport) Write(p []byte) (n int, err error) {
 		}
 		t.changed.Wait()
 	}
+}
+
+// written lets the next Write begin. t.mu is held.
+func (t *memoryTransport) written() {
+	t.writing = false
+	t.changed.Broadcast()
 }
 
 // set changes one of the conditions and wakes everybody.

@@ -19,6 +19,7 @@ import (
 // poll(2), and written in pieces that do not block after that.
 type stdioTransport struct {
 	in, out stdioHalf
+	writing sync.Mutex // held through a Write of many pieces: others queue
 }
 
 // A stdioHalf is one of the two.
@@ -208,6 +209,8 @@ func (t *stdioTransport) Read(p []byte) (int, error) {
 }
 
 func (t *stdioTransport) Write(p []byte) (n int, err error) {
+	t.writing.Lock()
+	defer t.writing.Unlock()
 	for n < len(p) {
 		m, err := t.out.do(true, unix.POLLOUT, func(fd int) (int, error) {
 			piece := p[n:min(len(p), n+t.out.piece)]

@@ -9,6 +9,7 @@
 //	docs_test.go    package comments and doc comments
 //	format_test.go  gofmt, and the same care for what gofmt does not read
 //	rules_test.go   goroutines, exits, sleeps, skips, copies, sizes
+//	api_test.go     descriptors stay in package socket
 //
 // Sub-packages are helpers for the tests of every package.
 package tests

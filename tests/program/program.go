@@ -19,6 +19,8 @@ var debian = map[string]string{
 	"nc": "netcat-openbsd",
 	"ps": "procps",
 	"ss": "iproute2",
+
+	"systemd-socket-activate": "systemd",
 }
 
 // Need returns the path of the named program. If there is none, t ends here: it
