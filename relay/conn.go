@@ -88,10 +88,14 @@ func (c *conn) plain() bool { return len(c.server().Up)+len(c.server().Down) == 
 func (c *conn) interrupt(error) {
 	c.mu.Lock()
 	c.dead = true
-	x, g := c.rare, c.dialing
+	g := c.dialing
+	var cancel context.CancelFunc
+	if c.rare != nil {
+		cancel = c.rare.cancel
+	}
 	c.mu.Unlock()
-	if x != nil && x.cancel != nil {
-		x.cancel()
+	if cancel != nil {
+		cancel()
 	}
 	if g != nil {
 		g.Cancel()

@@ -200,6 +200,7 @@ func (f *flow) end(l *Loop, written bool, err error) {
 // detach takes the flow off its connections.
 func (f *flow) detach(l *Loop) {
 	src, dst := f.source(), f.destination()
+	l.dequeue(f)
 	src.in, dst.out = nil, nil
 	src.released(l)
 	dst.released(l)

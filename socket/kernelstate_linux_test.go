@@ -410,8 +410,8 @@ func TestDualStack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, host := range []string{"127.0.0.1", "[::1]"} {
-		peer, err := net.Dial("tcp", fmt.Sprint(host, ":", l.Addr().Port))
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		peer, err := net.Dial("tcp", net.JoinHostPort(host, fmt.Sprint(l.Addr().Port)))
 		if err != nil {
 			t.Errorf("at %s: %v", host, err)
 			continue
@@ -420,7 +420,7 @@ func TestDualStack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasPrefix(in.RemoteAddr(), host+":") {
+		if from, _, _ := net.SplitHostPort(in.RemoteAddr()); from != host {
 			t.Errorf("from %s: %s", host, in.RemoteAddr())
 		}
 		in.Refuse()
@@ -443,4 +443,36 @@ func TestKernelStateIsFinal(t *testing.T) {
 		t.Errorf("later: %+v, %v", again, err)
 	}
 	peer.Close()
+}
+
+// With all acknowledged a drain still waits for the peer's FIN: what it sends until
+// then is read, and not answered with a reset, also after the mode stop.
+func TestDrainAwaitsFIN(t *testing.T) {
+	s, peer := connect(t, "127.0.0.1:0", lifetime.Refcount)
+	r, w := halves(t, s)
+	r.SetDropMode(DropStop)
+	w.Write([]byte("answer"))
+	drop(t, w.Drop)
+	if b, err := io.ReadAll(peer); string(b) != "answer" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+	for end := time.Now().Add(patience); s.t.unsent() > 0; {
+		if time.Now().After(end) {
+			t.Fatal("our FIN is not acknowledged")
+		}
+	}
+	drop(t, r.Drop, s.dropOnly)
+	if s.node.State() != lifetime.Draining {
+		t.Errorf("%v, and the peer has not finished", s.node.State())
+	}
+	if n, err := peer.Write(make([]byte, 8<<20)); err != nil {
+		t.Errorf("the peer wrote %d: %v", n, err)
+	}
+	if err := peer.CloseWrite(); err != nil {
+		t.Error(err)
+	}
+	within(t, s.node.Done(), "the release")
+	if s.node.End() != lifetime.Dropped {
+		t.Errorf("the end is %v, %v", s.node.End(), s.node.Err())
+	}
 }

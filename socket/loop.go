@@ -137,12 +137,8 @@ func (l *Loop) stepQueue() {
 	for f != nil {
 		next := f.next
 		f.next = nil
-		if f.m.state == moved {
-			f.m.state = wantRead // unless it says otherwise
-			if f.done != nil {
-				f.step(l)
-			}
-		}
+		f.m.state = wantRead // unless it says otherwise
+		f.step(l)
 		f = next
 	}
 }
@@ -156,6 +152,30 @@ func (l *Loop) enqueue(f *flow) {
 		l.last.next = f
 	}
 	l.last = f
+}
+
+// dequeue takes f out of the queue, if it is there: it may begin anew before its
+// turn comes.
+func (l *Loop) dequeue(f *flow) {
+	if f.m.state != moved {
+		return
+	}
+	var before *flow
+	for at := l.first; at != nil; before, at = at, at.next {
+		if at != f {
+			continue
+		}
+		if before == nil {
+			l.first = f.next
+		} else {
+			before.next = f.next
+		}
+		if l.last == f {
+			l.last = before
+		}
+		break
+	}
+	f.next, f.m.state = nil, wantRead
 }
 
 // How long a loop waits beside the scheduler before it lets it know. Longer,

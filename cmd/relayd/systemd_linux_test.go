@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func TestSystemdSockets(t *testing.T) {
 	path := filepath.Join(dir, "s")
 
 	cmd := exec.Command(activate, "-l", port, "-l", path, "--fdname=web:local",
-		relayd, "-l", "systemd://web", "-l", "systemd://local", "-t", "echo:")
+		relayd, "-l", "systemd://local", "-l", "systemd://web", "-t", "echo:")
 	var log bytes.Buffer
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {
@@ -62,6 +63,12 @@ func TestSystemdSockets(t *testing.T) {
 	cmd.Process.Signal(syscall.SIGTERM)
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("%v\n%s", err, &log)
+	}
+	for line := range strings.Lines(log.String()) {
+		tcp, web := strings.Contains(line, "client=127.0.0.1:"), strings.Contains(line, "listener=systemd://web")
+		if strings.Contains(line, "conn ended") && tcp != web {
+			t.Errorf("served under the other's name: %s", line)
+		}
 	}
 	if _, err := os.Stat(path); err != nil {
 		t.Errorf("systemd's socket file: %v", err)
