@@ -235,7 +235,7 @@ func (c *conn) over() {
 		go c.passOn()
 		return
 	}
-	c.settle(nil)
+	c.settle(context.Background()) // it owes nothing, and so does not wait
 	c.drop()
 	c.node.Leave()
 }

@@ -31,7 +31,6 @@ type post struct {
 	number   int32 // in the loop's list: negative, 0 before
 	watching bool  // registered
 	over     bool
-	draining time.Time // when to end accepting what the backlog holds
 }
 
 // AcceptOn makes the loops accept l's connections, and returns at once. h is
