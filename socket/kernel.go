@@ -180,6 +180,7 @@ func (t *kernelTransport) Write(b []byte) (int, error) {
 func (t *kernelTransport) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.joined = false // the registration ends with the descriptor
 	t.count(nil)
 	if p := t.parked.Load(); p != nil {
 		return p.Close()
