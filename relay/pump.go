@@ -207,7 +207,7 @@ func (p *pump) move(c *conn, chain transform.Chain) (place, error) {
 
 // moveStaged is move through a chain.
 func (p *pump) moveStaged(c *conn, chain transform.Chain) (place, error) {
-	r, closeChain := chain.Open(counted{p.src(c), &p.moved.In})
+	r, closeChain := chain.OpenAt(counted{p.src(c), &p.moved.In}, p.site(c))
 	defer closeChain()
 	dst := p.dst(c)
 	buf := chunks.Get().(*chunk)
@@ -231,6 +231,15 @@ func (p *pump) moveStaged(c *conn, chain transform.Chain) (place, error) {
 			return inSource, err
 		}
 	}
+}
+
+// site is where p's chain is open.
+func (p *pump) site(c *conn) *transform.Site {
+	d := "up"
+	if p == &c.down {
+		d = "down"
+	}
+	return &transform.Site{Conn: c.id(), Direction: d, Log: c.server().Log.With("id", c.id(), "direction", d), Owner: &c.node}
 }
 
 // isStage reports whether an error is a stage's own.

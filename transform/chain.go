@@ -24,13 +24,17 @@ type Chain []Stage
 // them, whatever each of them returns or panics with, and returns the first
 // error. It does not close src. It may be called twice, and then returns the
 // same again.
-func (c Chain) Open(src io.Reader) (r io.Reader, close func() error) {
+func (c Chain) Open(src io.Reader) (r io.Reader, close func() error) { return c.OpenAt(src, nil) }
+
+// OpenAt is Open for stages that may know where they are; nil is nowhere.
+func (c Chain) OpenAt(src io.Reader, at *Site) (r io.Reader, close func() error) {
 	if len(c) == 0 {
 		return src, closeNothing
 	}
+	at = at.orNowhere()
 	links := make(links, len(c))
 	for i := range links {
-		links[i].start(c[i], src)
+		links[i].start(c[i], src, at)
 		src = &links[i]
 	}
 	return src, links.close

@@ -30,7 +30,7 @@ func TestSpoiltCodecsAreDropped(t *testing.T) {
 	buf := make([]byte, gunzipWindow)
 
 	z := &gzip{src: new(source), level: 6}
-	z.src.reset(&script{give([]byte("hello")), boom})
+	z.src.reset(&script{give([]byte("hello")), boom}, nowhere)
 	n, err := z.Read(buf)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestSpoiltCodecsAreDropped(t *testing.T) {
 
 	for name, end := range map[string]func([]byte) (int, error){"a panic": boom, "an error": fails} {
 		u := &gunzip{src: new(source)}
-		u.src.reset(&script{give(packed), end})
+		u.src.reset(&script{give(packed), end}, nowhere)
 		if _, err := u.Read(buf); err != nil {
 			t.Fatal(err)
 		}

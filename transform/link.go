@@ -35,12 +35,12 @@ type link struct {
 
 // start opens the stage on src. A stage that cannot be opened fails in its
 // first Read: whoever pumps has one place for errors, not two.
-func (l *link) start(s Stage, src io.Reader) {
+func (l *link) start(s Stage, src io.Reader, at *Site) {
 	if s.open == nil {
 		panic("transform: open of a zero Stage")
 	}
 	l.name = s.name
-	l.src.reset(src)
+	l.src.reset(src, at)
 	defer l.recovered("open", &l.err)
 	l.stage = s.open(&l.src)
 	if l.stage == nil {

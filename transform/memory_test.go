@@ -33,7 +33,7 @@ func TestGzipPendingIsBounded(t *testing.T) {
 	for level := 1; level <= 9; level++ {
 		for _, size := range []int{1 << 10, 1 << 20} {
 			z := &gzip{src: new(source), level: level}
-			z.src.reset(&noise{rand.NewChaCha8([32]byte{}), 300 << 10})
+			z.src.reset(&noise{rand.NewChaCha8([32]byte{}), 300 << 10}, nowhere)
 			most := 0
 			buf := make([]byte, size)
 			for {
@@ -61,7 +61,7 @@ func TestIdleStreamHoldsNoOutput(t *testing.T) {
 	wait := false
 	src := &onePiece{piece: []byte("hello"), wait: &wait}
 	z := &gzip{src: new(source), level: 6}
-	z.src.reset(src)
+	z.src.reset(src, nowhere)
 	defer z.Close()
 	buf := make([]byte, 4<<10)
 	for range 3 {
@@ -117,7 +117,7 @@ func TestMemoryAsDocumented(t *testing.T) {
 		e.out.take(packed)
 		held := heap(t, func() any {
 			z := &gunzip{src: new(source)}
-			z.src.reset(&onePiece{piece: packed, wait: new(bool)})
+			z.src.reset(&onePiece{piece: packed, wait: new(bool)}, nowhere)
 			if n, err := z.Read(make([]byte, gunzipWindow)); n == 0 || err != nil {
 				t.Fatal(n, err)
 			}

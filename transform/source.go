@@ -23,15 +23,16 @@ var errSourceCount = errors.New("source returned an invalid count from Read")
 type source struct {
 	r     io.Reader
 	ready Readier // r, if it is one
+	site  *Site   // never nil
 
 	n    int64 // bytes read so far
 	next error // came together with bytes, is due at the next Read
 	err  error // how the source ended, once a Read has said so
 }
 
-func (s *source) reset(r io.Reader) {
+func (s *source) reset(r io.Reader, site *Site) {
 	ready, _ := r.(Readier)
-	*s = source{r: r, ready: ready}
+	*s = source{r: r, ready: ready, site: site}
 }
 
 // Read returns bytes or an error, never both and, for a p with room, never

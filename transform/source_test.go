@@ -25,7 +25,7 @@ func TestSource(t *testing.T) {
 	broken := errors.New("broken")
 	for _, end := range []error{io.EOF, broken} {
 		var s source
-		s.reset(&once{data: "abc", err: end})
+		s.reset(&once{data: "abc", err: end}, nowhere)
 		if s.Ready() {
 			t.Error("Ready before the first Read, and the reader is not")
 		}
@@ -49,11 +49,11 @@ func TestSource(t *testing.T) {
 
 func TestSourceReady(t *testing.T) {
 	var s source
-	s.reset(&once{ready: true})
+	s.reset(&once{ready: true}, nowhere)
 	if !s.Ready() {
 		t.Error("the reader is ready, and its source is not")
 	}
-	s.reset(struct{ io.Reader }{&once{ready: true}})
+	s.reset(struct{ io.Reader }{&once{ready: true}}, nowhere)
 	if s.Ready() {
 		t.Error("ready, though the reader cannot tell")
 	}

@@ -70,9 +70,12 @@ func (s Stage) Inverse() (Stage, error) {
 // Open puts the stage on src. What it returns reads as the package comment
 // promises, is a [Readier], and leaves src open when it is closed. A stage that
 // cannot start says so in its first Read.
-func (s Stage) Open(src io.Reader) io.ReadCloser {
+func (s Stage) Open(src io.Reader) io.ReadCloser { return s.OpenAt(src, nil) }
+
+// OpenAt is Open for a stage that may know where it is; nil is nowhere.
+func (s Stage) OpenAt(src io.Reader, at *Site) io.ReadCloser {
 	o := new(opened)
-	o.start(s, src)
+	o.start(s, src, at.orNowhere())
 	return o
 }
 
