@@ -239,7 +239,7 @@ func (p *pump) site(c *conn) *transform.Site {
 	if p == &c.down {
 		d = "down"
 	}
-	return &transform.Site{Conn: c.id(), Direction: d, Log: c.server().Log.With("id", c.id(), "direction", d), Owner: &c.node}
+	return &transform.Site{Conn: c.id(), Direction: d, Log: c.server().Log, Owner: &c.node}
 }
 
 // isStage reports whether an error is a stage's own.

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"context"
 	"log/slog"
 
 	"relayd/lifetime"
@@ -14,7 +15,7 @@ type Site struct {
 	// Log gets what stages have to say beside the bytes: a program's standard
 	// error, a sum at the end. Nil discards. A stage must not say more than a
 	// line for each event of its stream's life; what it says for each chunk is
-	// its user's choice (hexdump).
+	// its user's choice (hexdump). Each line has the keys id and direction.
 	Log *slog.Logger
 	// Owner is the resource whose children a stage's own resources become (a
 	// program, a module's instance), so that a shutdown of the conn ends
@@ -24,6 +25,14 @@ type Site struct {
 
 // nowhere is the site of a chain that was opened without one.
 var nowhere = &Site{Log: slog.New(slog.DiscardHandler)}
+
+// say writes a line to the log.
+func (s *Site) say(level slog.Level, message string, args ...any) {
+	if s.Conn != "" {
+		args = append([]any{"id", s.Conn, "direction", s.Direction}, args...)
+	}
+	s.Log.Log(context.Background(), level, message, args...)
+}
 
 // orNowhere makes a site that stages can use without asking.
 func (s *Site) orNowhere() *Site {
