@@ -21,6 +21,10 @@
 // of the ratios within the rounds, so it need not be the quotient of the two
 // medians.
 //
+// Memory is what a relay has more with its connections than without any, after
+// the first few have come, done the same, and gone: what a relay makes once is
+// not for each connection.
+//
 // Bytes follow a pattern that depends on their position, on the direction and
 // on the connection, so lost, doubled, changed and swapped ones are found. Each
 // run ends every connection (with crr: some) by a FIN from the client, to which

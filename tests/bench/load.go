@@ -66,7 +66,6 @@ var loads = map[string]func(job) load{
 	"ask":     func(j job) load { return &asking{job: j} },
 	"hold":    func(j job) load { return &asking{job: j, hold: true} },
 	"visit":   func(j job) load { return &visiting{job: j} },
-	"beside":  newAskingBeside,
 }
 
 // runLoad is the load's process: a job comes in, steps go out.

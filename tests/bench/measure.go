@@ -40,61 +40,135 @@ func (h *harness) measure(ctx context.Context, w row, p peer) (figures, error) {
 	}
 	limited, cancel := context.WithTimeout(ctx, w.limit(h.options))
 	defer cancel()
-	j := w.job
-	j.Addr, j.Warm, j.Measure = to, h.options.warm(), w.measure(h.options)
-	j.Patience = w.limit(h.options) * 4 / 5 // so that the load has time to say what hangs
+	m := &measuring{harness: h, row: w, main: h.job(w, w.job, to)}
+	if w.beside != nil {
+		second, err := startSession(limited, roleBackend)
+		if err != nil {
+			return figures{}, err
+		}
+		defer second.close(true)
+		besideTo, err := second.listen()
+		if err != nil {
+			return figures{}, err
+		}
+		m.beside = h.job(w, *w.beside, besideTo)
+	}
 	if p.command == nil {
-		f, err := h.underLoad(limited, w, j, nil)
+		f, err := m.run(limited)
 		if err != nil {
 			err = &relayError{err}
 		}
 		return f, err
 	}
-	r, err := h.yard.start(limited, p, to.String())
+	m.relay, err = h.yard.start(limited, p, to.String(), m.beside.Addr.String())
 	if err != nil {
 		return figures{}, &relayError{err}
 	}
-	if j.Addr, err = netip.ParseAddrPort(r.addr); err != nil {
-		return figures{}, err
-	}
-	f, err := h.underLoad(limited, w, j, r)
-	if err != nil {
-		err = &relayError{r.explain(err)}
-	}
-	if e := h.yard.stop(r); e != nil {
+	f, err := m.through(limited)
+	if e := h.yard.stop(m.relay); e != nil {
 		return figures{}, fmt.Errorf("keeper: %w", e)
 	}
 	return f, err
 }
 
-// underLoad runs a load, and reads the relay's usage between its steps.
-func (h *harness) underLoad(ctx context.Context, w row, j job, r *relay) (figures, error) {
+// job returns a row's job straight to a backend.
+func (h *harness) job(w row, j job, to netip.AddrPort) job {
+	j.Addr, j.Warm, j.Measure = to, h.options.warm(), w.measure(h.options)
+	j.Patience = w.limit(h.options) * 4 / 5 // so that the load has time to say what hangs
+	return j
+}
+
+// A measuring is one measurement under way.
+type measuring struct {
+	*harness
+	row          row
+	main, beside job // beside has no kind if there is none
+	relay        *relay
+}
+
+// through sends the loads through the relay.
+func (m *measuring) through(ctx context.Context) (f figures, err error) {
+	if m.main.Addr, err = netip.ParseAddrPort(m.relay.addr); err != nil {
+		return figures{}, err
+	}
+	if m.beside.Addr, err = plainAddr(m.relay.addr); err != nil {
+		return figures{}, err
+	}
+	if m.row.kind == byMemory {
+		err = m.warmUp(ctx)
+	}
+	if err == nil {
+		f, err = m.run(ctx)
+	}
+	if err != nil {
+		err = &relayError{m.relay.explain(err)}
+	}
+	return f, err
+}
+
+// warmUpShare is which part of its connections a relay has had before its memory
+// is a baseline: what it makes once, with the first of them, is not for each.
+const warmUpShare = 50
+
+// warmUp has a few connections come, do what the others will, and go.
+func (m *measuring) warmUp(ctx context.Context) error {
+	j := m.main
+	j.Conns = max(1, j.Conns/warmUpShare)
+	s, err := m.begin(ctx, j)
+	if err != nil {
+		return fmt.Errorf("warming up: %w", err)
+	}
+	defer s.close(true)
+	if _, err := s.measure(ctx); err != nil {
+		return fmt.Errorf("warming up: %w", err)
+	}
+	if err := s.finish(ctx); err != nil {
+		return fmt.Errorf("warming up: %w", err)
+	}
+	settle(ctx, m.options.settle())
+	return nil
+}
+
+// begin starts a load, until it is ready.
+func (m *measuring) begin(ctx context.Context, j job) (*session, error) {
+	s, err := startSession(ctx, roleLoad)
+	if err != nil {
+		return nil, err
+	}
+	if err = s.job(j); err == nil {
+		_, err = s.step(ctx, stepReady)
+	}
+	if err != nil {
+		s.close(true)
+		return nil, err
+	}
+	return s, nil
+}
+
+// run runs the loads, and reads the relay's usage between their steps.
+func (m *measuring) run(ctx context.Context) (figures, error) {
+	r, w := m.relay, m.row
 	idle, err := r.usage(w)
 	if err != nil {
 		return figures{}, err
 	}
-	s, err := startSession(ctx, roleLoad)
+	s, err := m.begin(ctx, m.main)
 	if err != nil {
 		return figures{}, err
 	}
 	defer s.close(true)
-	if err := s.job(j); err != nil {
-		return figures{}, err
-	}
-	if _, err := s.step(ctx, stepReady); err != nil {
-		return figures{}, err
+	endBeside, err := m.beginBeside(ctx)
+	if err != nil {
+		return figures{}, fmt.Errorf("beside: %w", err)
 	}
 	if w.kind == byMemory {
-		settle(ctx, h.options.settle())
+		settle(ctx, m.options.settle())
 	}
 	before, err := r.usage(w)
 	if err != nil {
 		return figures{}, err
 	}
-	if err := s.say("measure"); err != nil {
-		return figures{}, err
-	}
-	t, err := s.step(ctx, stepMeasured)
+	t, err := s.measure(ctx)
 	if err != nil {
 		return figures{}, err
 	}
@@ -102,18 +176,40 @@ func (h *harness) underLoad(ctx context.Context, w row, j job, r *relay) (figure
 	if err != nil {
 		return figures{}, err
 	}
-	if err := s.say("end"); err != nil {
-		return figures{}, err
+	if err := endBeside(); err != nil {
+		return figures{}, fmt.Errorf("beside: %w", err)
 	}
-	if _, err := s.step(ctx, stepEnded); err != nil {
+	if err := s.finish(ctx); err != nil {
 		return figures{}, err
 	}
 	f := w.figures(t, after-before.cpu)
 	if w.kind == byMemory {
-		f.Memory = float64(before.memory-idle.memory) / 1000 / float64(j.Conns)
-		f.Files = float64(before.fds-idle.fds) / float64(j.Conns)
+		f.Memory = float64(before.memory-idle.memory) / 1000 / float64(w.job.Conns)
+		f.Files = float64(before.fds-idle.fds) / float64(w.job.Conns)
 	}
 	return f, nil
+}
+
+// beginBeside lets the load beside run, if there is one. end waits for its end.
+func (m *measuring) beginBeside(ctx context.Context) (end func() error, err error) {
+	if m.beside.Kind == "" {
+		return func() error { return nil }, nil
+	}
+	s, err := m.begin(ctx, m.beside)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.say("measure"); err != nil {
+		s.close(true)
+		return nil, err
+	}
+	return func() error {
+		defer s.close(true)
+		if _, err := s.step(ctx, stepMeasured); err != nil {
+			return err
+		}
+		return s.finish(ctx)
+	}, nil
 }
 
 // usage returns the usage of the relay, nothing if there is none. Only for rows

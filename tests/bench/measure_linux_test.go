@@ -49,8 +49,8 @@ func smallRows(t *testing.T) (list []row) {
 		}
 		list = append(list, w)
 	}
-	if len(list) != 12 {
-		t.Fatalf("there are %d small rows, want 12", len(list))
+	if len(list) != 13 {
+		t.Fatalf("there are %d small rows, want 13", len(list))
 	}
 	return list
 }
@@ -60,6 +60,10 @@ func TestMeasure(t *testing.T) {
 	h := newHarness(t)
 	for _, p := range []peer{{name: peerDirect}, {name: peerNaive, command: naiveCommand}} {
 		for _, w := range smallRows(t) {
+			p := p
+			if w.command != nil && p.command != nil {
+				p.command = w.command
+			}
 			f, err := h.measure(t.Context(), w, p)
 			if err != nil {
 				t.Errorf("%s, %s: %v", w.name, p.name, err)

@@ -38,6 +38,7 @@ type peer struct {
 // A route is where a relay shall listen, and to where it shall relay.
 type route struct {
 	listen, to string // HOST:PORT
+	beside     string // where a plain route beside it shall relay to; "" for none
 	dir        string // for the relay's files
 	maxFiles   int    // that a process may have open
 }

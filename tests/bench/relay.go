@@ -36,7 +36,7 @@ type yard struct {
 const firstPort, lastPort = 20000, 29999
 
 // start starts a relay and waits until it accepts.
-func (y *yard) start(ctx context.Context, p peer, to string) (*relay, error) {
+func (y *yard) start(ctx context.Context, p peer, to, beside string) (*relay, error) {
 	addr, err := y.freeAddr()
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func (y *yard) start(ctx context.Context, p peer, to string) (*relay, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	cmd, err := p.command(route{listen: addr, to: to, dir: dir, maxFiles: y.files})
+	cmd, err := p.command(route{listen: addr, to: to, beside: beside, dir: dir, maxFiles: y.files})
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ var roles = map[string]func(args []string) error{
 	roleKeeper:  func(args []string) error { return keep(os.Stdin, args[0]) },
 	roleLoad:    func([]string) error { return runLoad(os.Stdin, os.Stdout) },
 	roleNaive:   func(args []string) error { return serveNaive(args[0], args[1]) },
-	roleStaged:  func(args []string) error { return serveStaged(args[0], args[1]) },
+	roleStaged:  func(args []string) error { return serveStaged(args[0], args[1], args[2]) },
 }
 
 // playRole runs this process's role, if it has one.

@@ -25,8 +25,11 @@ type row struct {
 	fickle      bool  // it depends on which core the kernel starts whom
 	missing     error // why it cannot be run, if so
 
-	// command is how relayd is started for a row that only it runs. Nil for
-	// the others.
+	// beside is a load that runs at the same time, by a route of its own. Its
+	// figures are not taken, its bytes are verified.
+	beside *job
+	// command is how relayd is started for a row that only it runs, beside
+	// direct. Nil for the others.
 	command func(r route) (*exec.Cmd, error)
 }
 
@@ -72,7 +75,7 @@ func (t toolbox) rows() []row {
 		},
 		row{
 			name: "staged", title: "a request and its answer of 64 B through gzip and gunzip, beside bulk without", kind: byOps,
-			job: job{Kind: "beside", Conns: 1, Size: small}, command: stagedCommand,
+			job: job{Kind: "ask", Conns: 1, Size: small}, beside: &job{Kind: "send", Conns: 1}, command: stagedCommand,
 		},
 	)
 }

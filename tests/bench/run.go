@@ -48,7 +48,7 @@ func (h *harness) newRow(w row, peers []peer) *rowResult {
 		if w.kind == byMemory && p.command == nil && p.missing == nil {
 			continue // there is no relay whose memory it could be
 		}
-		if w.command != nil && p.name != peerRelayd {
+		if w.command != nil && p.name != peerRelayd && p.name != peerDirect {
 			continue
 		}
 		res.Cells = append(res.Cells, &cell{Peer: p.name, Missing: text(p.missing)})
@@ -76,7 +76,7 @@ func (h *harness) runRow(ctx context.Context, w *rowResult, peers []peer, p *pro
 				continue // once is enough
 			}
 			by := byName[c.Peer]
-			if w.row.command != nil {
+			if w.row.command != nil && by.command != nil {
 				by.command = w.row.command
 			}
 			f, err := h.measure(ctx, w.row, by)

@@ -117,3 +117,20 @@ func (s *session) step(ctx context.Context, want string) (tally, error) {
 	}
 	return tally{}, fmt.Errorf("load: %s instead of %s", got.Step, want)
 }
+
+// measure lets the load measure, and returns what it counted.
+func (s *session) measure(ctx context.Context) (tally, error) {
+	if err := s.say("measure"); err != nil {
+		return tally{}, err
+	}
+	return s.step(ctx, stepMeasured)
+}
+
+// finish lets the load send its FINs and verify the answers to them.
+func (s *session) finish(ctx context.Context) error {
+	if err := s.say("end"); err != nil {
+		return err
+	}
+	_, err := s.step(ctx, stepEnded)
+	return err
+}

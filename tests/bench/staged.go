@@ -1,5 +1,7 @@
 // A staged route beside a plain one, in one process: what goroutines take when
-// event loops are busy.
+// event loops are busy. Each has a load and a backend of its own, so that those
+// are not in each other's way; the machine's cores they share, and "direct" says
+// what that alone costs.
 
 package main
 
@@ -20,26 +22,31 @@ const plainHost = "127.0.0.2"
 // stagedChain is what bytes go through, in both directions.
 const stagedChain = "gzip,gunzip"
 
-func stagedCommand(r route) (*exec.Cmd, error) { return role(roleStaged, r.listen, r.to) }
+// plainAddr is where the plain route of a staged one listens.
+func plainAddr(staged string) (netip.AddrPort, error) {
+	a, err := netip.ParseAddrPort(staged)
+	return netip.AddrPortFrom(netip.MustParseAddr(plainHost), a.Port()), err
+}
+
+func stagedCommand(r route) (*exec.Cmd, error) { return role(roleStaged, r.listen, r.to, r.beside) }
 
 // serveStaged is the process: two servers, set up as relayd sets itself up.
-func serveStaged(listen, to string) error {
+func serveStaged(listen, to, plainTo string) error {
 	chain, err := transform.ParseChain(stagedChain)
 	if err != nil {
 		return err
 	}
 	loops := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(loops + 1)
-	port, err := netip.ParseAddrPort(listen)
+	plain, err := plainAddr(listen)
 	if err != nil {
 		return err
 	}
-	plain := netip.AddrPortFrom(netip.MustParseAddr(plainHost), port.Port())
 	staged, err := startServer(listen, to, relayd.Config{Up: chain, Down: chain, EventLoops: -1})
 	if err != nil {
 		return err
 	}
-	bulk, err := startServer(plain.String(), to, relayd.Config{EventLoops: loops})
+	bulk, err := startServer(plain.String(), plainTo, relayd.Config{EventLoops: loops})
 	if err != nil {
 		return err
 	}
@@ -58,41 +65,4 @@ func startServer(listen, to string, c relayd.Config) (*relayd.Server, error) {
 	}
 	c.Listen = []socket.Address{l}
 	return relayd.Start(context.Background(), c)
-}
-
-// An askingBeside load asks through the staged route while a stream goes through
-// the plain one.
-type askingBeside struct {
-	asking
-	bulk bulk
-}
-
-func newAskingBeside(j job) load {
-	beside := j
-	beside.Kind, beside.Conns, beside.Openers = "send", 1, 0
-	beside.Addr = netip.AddrPortFrom(netip.MustParseAddr(plainHost), j.Addr.Port())
-	return &askingBeside{asking: asking{job: j}, bulk: bulk{job: beside}}
-}
-
-func (a *askingBeside) prepare() error {
-	if err := a.asking.prepare(); err != nil {
-		return err
-	}
-	return a.bulk.prepare()
-}
-
-// measure is asking's; the stream runs as long, and is verified, too.
-func (a *askingBeside) measure() (tally, error) {
-	streamed := make(chan error, 1)
-	go a.stream(streamed)
-	t, err := a.asking.measure()
-	if e := <-streamed; err == nil {
-		err = e
-	}
-	return t, err
-}
-
-func (a *askingBeside) stream(done chan<- error) {
-	_, err := a.bulk.measure()
-	done <- err
 }
