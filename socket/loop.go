@@ -101,6 +101,10 @@ func (l *Loop) stop() {
 func (l *Loop) run(ran *sync.WaitGroup) {
 	defer ran.Done()
 	defer l.poller.close()
+	// A thread of its own: who is busy all the time is scheduled by the kernel
+	// as such, and must not leave that on threads that goroutines run on. They
+	// would wait for the processor as long as it does.
+	runtime.LockOSThread()
 	for l.readInbox() {
 		l.stepQueue()
 		l.dials.expire(l)
