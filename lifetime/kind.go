@@ -130,6 +130,20 @@ func (k Kind[T]) Of(n *Node) (t *T, ok bool) {
 	return (*T)(unsafe.Pointer(n)), true
 }
 
+// Below returns the children of parent that are of this kind, or of one that was
+// Named from it, and not released, the oldest first: those that are there when
+// it looks. A T that is returned stays what it is, and may be released at any
+// moment.
+func (k Kind[T]) Below(parent *Node) []*T {
+	var list []*T
+	for _, n := range parent.kids() {
+		if t, ok := k.Of(n); ok {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
 // Init puts t into the tree as a child of parent, or as a root if parent is
 // nil. It fails with parent's error if parent's owner may not use it any more,
 // and with [ErrTaken] if t was put into a tree before: a struct that embeds its

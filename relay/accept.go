@@ -61,10 +61,13 @@ func (a *acceptor) Accepted(in socket.Incoming) {
 	s := a.s
 	c := newConn(a, in)
 	if err := connKind.Init(c, &s.node, s.Policy); err != nil {
+		s.ledger.refused.Add(1)
 		in.Refuse()
 		return
 	}
-	at := socket.At{Parent: &c.node, Place: clientPlace, Policy: s.Policy, In: &c.client, Stderr: c.stderr}
+	s.ledger.accepted.Add(1)
+	at := s.at
+	at.Parent, at.Place, at.In, at.Stderr = &c.node, clientPlace, &c.client, c.stderr
 	if _, err := in.Open(at); err != nil {
 		c.failed(OpenFailed, Us, err)
 		c.node.BeginDrop()
@@ -79,7 +82,7 @@ func (a *acceptor) Accepted(in socket.Incoming) {
 	if s.restless != nil && in.Loop() != nil {
 		s.restless.add(c, in.Loop())
 	}
-	c.start(in.Loop())
+	c.begin(in.Loop())
 }
 
 // acceptTrouble is that accepting fails: it is tried again after a pause, which

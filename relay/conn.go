@@ -25,19 +25,21 @@ type conn struct {
 	began   time.Duration    // by the process's clock; at the end, how long it took
 	rare    *rare            // what few conns need
 	dialing *socket.Dialling // on a loop
-	bits    atomic.Uint32    // of the pumps
-	dialled bool             // upstream is open
-	dead    bool             // shut down
-	reason  Reason           // noReason until something failed
-	first   Side             // nobody until one side has ended
+	bits    atomic.Uint32    // of the pumps, and our own
+	watched
+	dialled bool   // upstream is open
+	dead    bool   // shut down
+	reason  Reason // noReason until something failed
+	first   Side   // nobody until one side has ended
 }
 
 // A rare is what few conns need.
 type rare struct {
-	err    error
-	to     *socket.Loop       // where to relay; nil: on goroutines
-	hurry  *time.Timer        // cuts the direction that an error left running
-	cancel context.CancelFunc // of the context that a goroutine waits with
+	err     error
+	to      *socket.Loop       // where to relay; nil: on goroutines
+	hurry   *time.Timer        // cuts the direction that an error left running
+	cancel  context.CancelFunc // of the context that a goroutine waits with
+	stalled *stalled           // the watch's
 }
 
 // epoch is when the clock of began began.
@@ -59,18 +61,26 @@ func newConn(a *acceptor, in socket.Incoming) *conn {
 	return c
 }
 
+// start returns when the conn was accepted, by the process's clock. It is for a
+// conn that has not ended.
+func (c *conn) start() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.began
+}
+
 func (c *conn) id() string      { return c.node.Name() }
 func (c *conn) server() *Server { return c.a.s }
 
-// start begins the conn's life. Until its end it is an operation of the conn,
+// begin begins the conn's life. Until its end it is an operation of the conn,
 // which is not released before: on a loop, if it can be, or on a goroutine.
-func (c *conn) start(l *socket.Loop) {
+func (c *conn) begin(l *socket.Loop) {
 	s := c.server()
 	if l == nil || !c.plain() || !s.dialer.OnLoop() {
 		go c.run(l)
 		return
 	}
-	g := l.Dial(s.dialer, c.upstreamAt(), s.ConnectTimeout, &c.client, c)
+	g := l.Dial(s.dialer, c.upstreamAt(), s.Connect, &c.client, c)
 	c.mu.Lock()
 	c.dialing = g
 	dead := c.dead
@@ -172,13 +182,15 @@ func (c *conn) Dialled(l *socket.Loop, _ *socket.Socket, err error) {
 
 // upstreamAt is where the upstream's socket stands.
 func (c *conn) upstreamAt() socket.At {
-	return socket.At{Parent: &c.node, Place: upstreamPlace, Policy: c.server().Policy, In: &c.upstream, Stderr: c.stderr}
+	at := c.server().at
+	at.Parent, at.Place, at.In, at.Stderr = &c.node, upstreamPlace, &c.upstream, c.stderr
+	return at
 }
 
 // connect dials the upstream and hands the halves to the pumps.
 func (c *conn) connect(ctx context.Context) error {
 	s := c.server()
-	if t := s.ConnectTimeout; t > 0 {
+	if t := s.Connect; t > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, t)
 		defer stop()
@@ -201,6 +213,9 @@ func (c *conn) take() error {
 			return err
 		}
 	}
+	c.moved.Store(uint32(tickNow()))
+	c.bits.Or(relaying)
+	c.server().ledger.dial.add(time.Since(epoch) - c.start())
 	return nil
 }
 
@@ -292,7 +307,7 @@ func (c *conn) failed(r Reason, side Side, err error) {
 func (c *conn) cutLater(p *pump) {
 	c.mu.Lock()
 	if x := c.unusual(); x.hurry == nil {
-		x.hurry = time.AfterFunc(linger, func() { p.cut(c) })
+		x.hurry = time.AfterFunc(max(0, c.server().Linger), func() { p.cut(c) })
 	}
 	c.mu.Unlock()
 }
@@ -326,11 +341,11 @@ func (c *conn) dialFailed(err error) {
 
 // shutDown notes that we ended the conn ourselves.
 func (c *conn) shutDown(err error) {
-	r := Killed
-	if errors.Is(c.node.Err(), errDrained) {
-		r = Drained
+	var why ending
+	if !errors.As(c.node.Err(), &why) && !errors.As(err, &why) {
+		why = ending(Killed)
 	}
-	c.failed(r, Us, err)
+	c.failed(Reason(why), Us, err)
 }
 
 // drop lets go of everything. What a socket still owes its peer it finishes by
@@ -379,6 +394,7 @@ func (c *conn) ended() {
 		c.server().cut.Add(1)
 	}
 	c.began = time.Since(epoch) - c.began
+	c.server().ledger.close(c)
 	if r := c.server().restless; r != nil {
 		r.remove(c)
 	}

@@ -2,14 +2,13 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"relayd/lifetime"
 )
 
 // errDrained is the cause of the shutdown that ends a drain.
-var errDrained = errors.New("drain time is up")
+var errDrained error = ending(Drained)
 
 // patience bounds how long a forced end may take: everything was woken, so
 // whatever is not gone by then is stuck in a stage of its own.
@@ -44,7 +43,7 @@ func (s *Server) Drain(ctx context.Context) (DrainResult, error) {
 	defer stop()
 	r, err := s.node.Shutdown(force, errDrained)
 	if err != nil {
-		return DrainResult{Cut: int(s.cut.Load()) + s.Conns(), Left: r.Holders}, err
+		return DrainResult{Cut: int(s.cut.Load()) + s.Live(), Left: r.Holders}, err
 	}
 	// Counted as they end: those that came to their own end just before are none.
 	<-s.done
@@ -65,13 +64,14 @@ func (s *Server) stop() {
 	}
 }
 
-// Conns returns how many conns are live.
-func (s *Server) Conns() int {
-	n := 0
-	for _, i := range lifetime.Snapshot(&s.node) {
-		if i.Kind == "conn" {
-			n++
-		}
+// Draining reports whether the server accepts no more.
+func (s *Server) Draining() bool {
+	select {
+	case <-s.stopping:
+		return true
+	case <-s.node.Done():
+		return true
+	default:
+		return false
 	}
-	return n
 }

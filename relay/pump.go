@@ -37,16 +37,24 @@ const (
 	resetOwed               // the source did not end with FIN
 	pumpStopped             // it moves no bytes: it has ended, or has yielded
 	pumpYielded             // it has let go, to go on elsewhere
+	pumpWriting             // through a chain: it is inside a Write
 	pumpBits    = iota
+)
+
+// What has become of a conn: bits of the same word.
+const (
+	relaying  = 1 << (2*pumpBits + iota) // the pumps have their halves
+	finishing                            // we let both sides finish
 )
 
 // mark sets a bit, and returns the word as it was before, p's bits first.
 func (p *pump) mark(c *conn, bit uint32) uint32 {
+	const pumps = 1<<(2*pumpBits) - 1
 	if p == &c.up {
-		return c.bits.Or(bit)
+		return c.bits.Or(bit) & pumps
 	}
-	old := c.bits.Or(bit << pumpBits)
-	return old>>pumpBits | old<<pumpBits&(1<<(2*pumpBits)-1)
+	old := c.bits.Or(bit<<pumpBits) & pumps
+	return old>>pumpBits | old<<pumpBits&pumps
 }
 
 // unmark clears bits.
@@ -139,7 +147,7 @@ func (c *conn) copied(p *pump, written bool, err error) {
 // ended passes the end on: FIN for FIN. After an error the conn cannot go on, but
 // what the other direction has under way is delivered where it still can be.
 func (p *pump) ended(c *conn, where place, err error) {
-	if err == nil {
+	if err == nil || c.lets(err) {
 		c.finished(p.from(c))
 		if other := p.reverse(c); !other.marked(c, pumpStopped) || other.marked(c, resetOwed|pumpYielded) {
 			p.dropDst(c, false)
@@ -164,6 +172,9 @@ func (p *pump) ended(c *conn, where place, err error) {
 		c.cutLater(p.reverse(c))
 	}
 }
+
+// lets reports whether err is that of a pump that was made to finish.
+func (c *conn) lets(err error) bool { return c.bits.Load()&finishing != 0 && wasCut(err) }
 
 // wasCut reports whether err is that of a pump that the other one has cut. It
 // must not cut back: the other may still be delivering what came before its own
@@ -207,7 +218,7 @@ func (p *pump) move(c *conn, chain transform.Chain) (place, error) {
 
 // moveStaged is move through a chain.
 func (p *pump) moveStaged(c *conn, chain transform.Chain) (place, error) {
-	r, closeChain := chain.OpenAt(counted{p.src(c), &p.moved.In}, p.site(c))
+	r, closeChain := chain.OpenAt(counted{p.src(c), c, &p.moved.In}, p.site(c))
 	defer closeChain()
 	dst := p.dst(c)
 	buf := chunks.Get().(*chunk)
@@ -215,7 +226,9 @@ func (p *pump) moveStaged(c *conn, chain transform.Chain) (place, error) {
 	for {
 		n, err := r.Read(buf[:])
 		if n > 0 {
+			p.mark(c, pumpWriting)
 			n, err := dst.Write(buf[:n])
+			p.unmark(c, pumpWriting)
 			p.moved.Out.Add(int64(n))
 			if err != nil {
 				return inDestination, err
@@ -256,12 +269,16 @@ var chunks = sync.Pool{New: func() any { return new(chunk) }}
 // counted counts what a chain takes from its source.
 type counted struct {
 	*socket.ReadHalf
+	c *conn
 	n *atomic.Int64
 }
 
-func (c counted) Read(p []byte) (int, error) {
-	n, err := c.ReadHalf.Read(p)
-	c.n.Add(int64(n))
+func (r counted) Read(p []byte) (int, error) {
+	n, err := r.ReadHalf.Read(p)
+	r.n.Add(int64(n))
+	if err != nil && r.c.lets(err) {
+		err = io.EOF // so that the chain writes its tail
+	}
 	return n, err
 }
 
@@ -278,7 +295,7 @@ func (p *pump) passOn(c *conn, ctx context.Context) {
 	if !p.marked(c, resetOwed) {
 		return
 	}
-	ctx, stop := context.WithTimeout(ctx, linger)
+	ctx, stop := context.WithTimeout(ctx, max(0, c.server().Linger))
 	defer stop()
 	if dst := p.dst(c); dst != nil {
 		dst.Flush(ctx)

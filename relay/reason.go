@@ -14,15 +14,34 @@ const (
 	DialTimeout          // none within the connect timeout
 	NoPorts              // no local port left to dial from
 	StageFailed          // a stage of a chain failed
+	Idle                 // nothing moved for too long
+	HalfClosed           // nothing moved for too long after one side had finished
+	WriteStall           // one side took nothing of what was to be sent to it for too long
+	MaxLifetime          // its time was up
 	Drained              // cut when the drain's time was up
-	Killed               // shut down for any other cause
+	Killed               // ended by hand, or shut down for any other cause
+	reasonCount
 )
 
 var reasons = [...]string{"", "eof", "reset-client", "reset-upstream", "open-failed", "dial-failed", "dial-timeout",
-	"no-ports", "stage-failed", "drained", "killed"}
+	"no-ports", "stage-failed", "idle", "half-closed", "write-stall", "max-lifetime", "drained", "killed"}
 
 // String returns the reason in words, such as "reset-client".
 func (r Reason) String() string { return reasons[r] }
+
+// An ending is the cause of the shutdown of a conn that we end ourselves.
+type ending Reason
+
+func (e ending) Error() string { return endings[Reason(e)] }
+
+var endings = map[Reason]string{
+	Idle:        "nothing has moved for the idle time",
+	HalfClosed:  "one side has finished, and nothing has moved for the half-closed time",
+	WriteStall:  "a peer has taken nothing for the write-stall time",
+	MaxLifetime: "the conn has lived for the maximum lifetime",
+	Drained:     "drain time is up",
+	Killed:      "killed",
+}
 
 // A Side is who did something first.
 type Side uint8
@@ -33,6 +52,7 @@ const (
 	Client
 	Upstream
 	Us
+	sideCount
 )
 
 var sides = [...]string{"", "client", "upstream", "us"}

@@ -21,8 +21,8 @@ type Config struct {
 	Up     transform.Chain  // from client to upstream
 	Down   transform.Chain  // from upstream to client
 
-	// ConnectTimeout bounds dialling. Zero means 10s, negative no bound.
-	ConnectTimeout time.Duration
+	// Timeouts bound what conns wait for.
+	Timeouts
 	// Policy is the drop policy of the accepted sockets.
 	Policy lifetime.Policy
 	// MoveEvery, if it is positive, makes every conn move between its event
@@ -36,13 +36,6 @@ type Config struct {
 	Log *slog.Logger
 }
 
-const (
-	defaultConnectTimeout = 10 * time.Second
-	// linger bounds how long a dying conn waits for what was already read to
-	// be acknowledged.
-	linger = 2 * time.Second
-)
-
 // A Server accepts and relays. All its conns and listeners are below it in the
 // lifetime tree.
 type Server struct {
@@ -50,6 +43,7 @@ type Server struct {
 	Config
 
 	dialer    *socket.Dialer
+	at        socket.At // what all sockets have in common
 	listeners []*socket.Listener
 	loops     *socket.Loops // nil: goroutines only
 	accepting sync.WaitGroup
@@ -58,7 +52,9 @@ type Server struct {
 	stopOnce  sync.Once
 	cut       atomic.Int64 // conns that a drain has ended by force
 	book      logbook
+	ledger    ledger
 	restless  *restless // nil: conns stay where they are
+	unwatched chan struct{}
 	done      chan struct{}
 }
 
@@ -74,16 +70,15 @@ var errNoListener = errors.New("relay: no address to listen on")
 // Start listens on all addresses and begins to accept. When one of them fails
 // it closes the others and returns why. ctx bounds the listening only.
 func Start(ctx context.Context, c Config) (*Server, error) {
-	s := &Server{Config: c, stopping: make(chan struct{}), done: make(chan struct{})}
+	s := &Server{Config: c, stopping: make(chan struct{}), done: make(chan struct{}), unwatched: make(chan struct{})}
+	s.Timeouts = c.Timeouts.complete()
+	s.at = socket.At{Policy: c.Policy, Linger: s.Linger, MaxLinger: s.MaxLinger}
 	if len(c.Listen) == 0 {
 		return nil, errNoListener
 	}
 	var err error
-	if s.dialer, err = socket.NewDialer(c.To); err != nil {
+	if s.dialer, err = socket.NewDialer(s.onto(c.To)); err != nil {
 		return nil, err
-	}
-	if s.ConnectTimeout == 0 {
-		s.ConnectTimeout = defaultConnectTimeout
 	}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
@@ -97,15 +92,17 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	s.book.lines = make(chan *conn, maxLines)
 	go s.keep()
 	if err := serverKind.Init(s, nil, lifetime.Block); err != nil {
+		close(s.unwatched)
 		s.released()
 		return nil, err
 	}
+	go s.watch()
 	if s.loops != nil && s.MoveEvery > 0 {
 		s.restless = &restless{conns: make(map[*conn]*home), stopped: make(chan struct{})}
 		go s.restless.run(s, s.MoveEvery)
 	}
 	for _, a := range c.Listen {
-		l, err := socket.Listen(ctx, a, &s.node)
+		l, err := socket.Listen(ctx, s.onto(a), &s.node)
 		if err != nil {
 			s.node.Shutdown(context.Background(), err)
 			<-s.done
@@ -141,6 +138,7 @@ func (s *Server) released() { close(s.book.lines) }
 func (s *Server) keep() {
 	defer close(s.done)
 	s.book.write(s)
+	<-s.unwatched
 	if s.restless != nil {
 		<-s.restless.stopped
 	}

@@ -82,11 +82,11 @@ func TestSeveralListeners(t *testing.T) {
 }
 
 // What a configuration leaves out has a default, and negative is off.
-func TestConnectTimeoutDefault(t *testing.T) {
+func TestTimeoutDefaults(t *testing.T) {
 	for given, want := range map[time.Duration]time.Duration{0: 10 * time.Second, -1: -1, time.Minute: time.Minute} {
-		s, _ := start(t, Config{To: address(t, "echo:"), ConnectTimeout: given})
-		if s.ConnectTimeout != want {
-			t.Errorf("ConnectTimeout %v becomes %v, want %v", given, s.ConnectTimeout, want)
+		s, _ := start(t, Config{To: address(t, "echo:"), Timeouts: Timeouts{Connect: given}})
+		if s.Connect != want {
+			t.Errorf("Connect %v becomes %v, want %v", given, s.Connect, want)
 		}
 	}
 }

@@ -1,9 +1,11 @@
 package socket
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"relayd/lifetime"
@@ -14,12 +16,12 @@ import (
 // has not read yet (RFC 2525, 2.17), so the socket sends FIN, throws away what
 // the peer still sends, and closes after the peer's FIN.
 const (
-	// linger is how long a socket drains without progress, which is a fall of
-	// the send queue. What the peer sends is not progress: it may go on for
-	// ever.
-	linger = 2 * time.Second
-	// maxLinger caps a drain that makes progress.
-	maxLinger = 15 * time.Minute
+	// defaultLinger is how long a socket drains without progress, which is a
+	// fall of the send queue. What the peer sends is not progress: it may go
+	// on for ever.
+	defaultLinger = 2 * time.Second
+	// defaultMaxLinger caps a drain that makes progress.
+	defaultMaxLinger = 15 * time.Minute
 	// lingerTick is how often progress is looked for; at first it is more
 	// often, because most peers are about to be through.
 	lingerTick    = 100 * time.Millisecond
@@ -31,6 +33,34 @@ const (
 	discardLive     = 64 << 20
 	discardDraining = 16 << 20
 )
+
+// A lingering is how long a socket drains: without progress, and in all.
+type lingering struct{ idle, max time.Duration }
+
+var defaultLingering = lingering{defaultLinger, defaultMaxLinger}
+
+// lingering returns what at asks for, nil for the defaults.
+func (at At) lingering() *lingering {
+	if at.Linger == 0 && at.MaxLinger == 0 {
+		return nil
+	}
+	l := lingering{cmp.Or(at.Linger, defaultLinger), cmp.Or(at.MaxLinger, defaultMaxLinger)}
+	if l.max < 0 {
+		l.max = math.MaxInt64
+	}
+	if l == defaultLingering {
+		return nil
+	}
+	return &l
+}
+
+// lingering returns how long s drains.
+func (s *Socket) lingering() lingering {
+	if x := s.rare.Load(); x != nil && x.linger != nil {
+		return *x.linger
+	}
+	return defaultLingering
+}
 
 // A TruncatedError is the end of a socket whose peer did not take all that was
 // written, within the time that a drain has.
@@ -92,6 +122,7 @@ func (s *Socket) drainConnection(ctx context.Context) error {
 	go s.discardRest(discarded)
 	defer s.endDiscarding(discarded)
 
+	limits := s.lingering()
 	before := s.t.unsent()
 	pause := lingerTickMin
 	tick := time.NewTimer(pause)
@@ -117,7 +148,7 @@ func (s *Socket) drainConnection(ctx context.Context) error {
 			if unsent < before {
 				before, progress = unsent, now
 			}
-			if now.Sub(progress) < linger && now.Sub(began) < maxLinger {
+			if now.Sub(progress) < limits.idle && now.Sub(began) < limits.max {
 				continue
 			}
 			if unsent == 0 {

@@ -100,7 +100,7 @@ func TestLingerEnds(t *testing.T) {
 	drop(t, r.Drop, w.Drop, s.dropOnly)
 	want(t, peer, "all")
 	within(t, s.node.Done(), "the release")
-	if d := time.Since(began); d < linger {
+	if d := time.Since(began); d < defaultLinger {
 		t.Errorf("released after %v", d)
 	}
 	if e := s.node.End(); e != lifetime.Dropped {

@@ -143,7 +143,7 @@ func TestExecKilled(t *testing.T) {
 	began := time.Now()
 	drop(t, w.Drop, r.Drop, s.dropOnly)
 	over(t, s)
-	if d := time.Since(began); d > linger+5*time.Second {
+	if d := time.Since(began); d > defaultLinger+5*time.Second {
 		t.Errorf("it took %v", d)
 	}
 	if s.node.End() != lifetime.Dropped {

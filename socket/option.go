@@ -180,6 +180,29 @@ func optionNames(a Address) (names []string) {
 	return names
 }
 
+// WithDefault returns a with an option that it does not say anything about. An
+// address whose kind has no such option is returned as it is. It panics if the
+// value is not one of that option's.
+func (a Address) WithDefault(name, value string) Address {
+	i := slices.IndexFunc(options, func(o option) bool { return o.name == name })
+	if i < 0 || !options[i].fits(a) || options[i].only && !isLinux {
+		return a
+	}
+	query := name + "=" + value
+	if a.Options != "" {
+		if s, _, _ := parseOptions(a, a.Options); s.has(name) {
+			return a
+		}
+		query = a.Options + "&" + query
+	}
+	_, canonical, reason := parseOptions(a, query)
+	if reason != "" {
+		panic("socket: WithDefault: " + reason)
+	}
+	a.Options = canonical
+	return a
+}
+
 // settings returns what the options of a say for a use of it.
 func (a Address) settings(u use) (settings, error) {
 	if a.Options == "" {

@@ -82,6 +82,11 @@ type identity struct {
 	unread, unsent int
 }
 
+// Identify looks the connection up in the system, for the proof of a Shutdown
+// that follows. Shutdown does so itself; who shuts several sockets down that end
+// each other identifies them all before.
+func (s *Socket) Identify() { s.identified() }
+
 // identified returns what the first caller of Shutdown has found: for a later
 // one the descriptor may be closed already.
 func (s *Socket) identified() *identity {

@@ -3,6 +3,7 @@ package socket
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"relayd/lifetime"
 )
@@ -26,6 +27,7 @@ type rare struct {
 	discarded             atomic.Int64 // bytes thrown away for a read half that was dropped
 	proof                 proof        // of a shutdown
 	yielding              yielding
+	linger                *lingering // nil: the defaults
 }
 
 // unusual returns the rare part, which it makes if there is none.
@@ -77,6 +79,10 @@ type At struct {
 	// Stderr gets the lines that the program of an exec: address writes to its
 	// standard error; see [process.Command]. Nil discards them.
 	Stderr func(line string)
+	// Linger is how long the socket drains without progress, and MaxLinger how
+	// long in all. Zero means 2s and 15m; negative not at all, and no bound.
+	// Values other than the defaults cost each socket some memory.
+	Linger, MaxLinger time.Duration
 }
 
 // A Place is the name that a socket goes by below its parent.
@@ -107,6 +113,9 @@ func open(t transport, at At) (*Socket, error) {
 		kind = at.Place.kind
 	}
 	s.t = t
+	if l := at.lingering(); l != nil {
+		s.unusual().linger = l
+	}
 	if err := kind.Init(s, at.Parent, at.Policy); err != nil {
 		t.disconnect()
 		t.Close()
@@ -160,6 +169,17 @@ func (s *Socket) Drop(ctx context.Context) (lifetime.Left, error) { return s.nod
 func Find(id uint64) (*Socket, bool) {
 	return socketKind.Of((*lifetime.Node)(nil).Find(id))
 }
+
+// OnLoop reports whether an event loop waits for the connection, for now.
+func (s *Socket) OnLoop() bool {
+	t, ok := s.t.(*kernelTransport)
+	return ok && t.loop.Load() != nil
+}
+
+// Unsent returns how many bytes were written and are not acknowledged by the peer
+// (SIOCOUTQ, tcp(7)) or, of a Unix socket, not read by it. It is 0 where the
+// system cannot tell, and after the close.
+func (s *Socket) Unsent() int { return s.t.unsent() }
 
 // LocalAddr returns our address, "" where the kind has none.
 func (s *Socket) LocalAddr() string { return s.t.LocalAddr().String() }

@@ -144,7 +144,7 @@ func TestUnreachableUpstreamOfUnixClient(t *testing.T) {
 func TestDialTimeout(t *testing.T) {
 	const n = 20
 	leak.Check(t)
-	r := startRelay(t, relay.Config{To: newHole(t).addr, ConnectTimeout: 300 * time.Millisecond})
+	r := startRelay(t, relay.Config{To: newHole(t).addr, Timeouts: relay.Timeouts{Connect: 300 * time.Millisecond}})
 	conns := make([]conn, n)
 	for i := range conns {
 		conns[i] = dial(t, r.addr())
@@ -167,7 +167,7 @@ func TestDialTimeout(t *testing.T) {
 func TestShutdownWhileDialling(t *testing.T) {
 	const n = 20
 	leak.Check(t)
-	r := startRelay(t, relay.Config{To: newHole(t).addr, ConnectTimeout: -1})
+	r := startRelay(t, relay.Config{To: newHole(t).addr, Timeouts: relay.Timeouts{Connect: -1}})
 	conns := make([]conn, n)
 	for i := range conns {
 		conns[i] = dial(t, r.addr())

@@ -81,8 +81,8 @@ func TestDrainWaits(t *testing.T) {
 			if got := near.log.ends(t, 1); got["eof client"] != 1 {
 				t.Errorf("ends: %v", got)
 			}
-			if near.Conns() != 0 {
-				t.Errorf("%d conns after the drain", near.Conns())
+			if near.Live() != 0 {
+				t.Errorf("%d conns after the drain", near.Live())
 			}
 			wantDrained(t, beginDrain(ctx, far), 0)
 		})

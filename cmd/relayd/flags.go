@@ -15,23 +15,22 @@ import (
 
 // runFlags are the flags of relayd run.
 type runFlags struct {
-	listen         addressList
-	to             socket.Address
-	up, down       chainFlag
-	connectTimeout timeout
-	drainTimeout   timeout
-	dropPolicy     lifetime.Policy
-	eventLoop      eventLoops
-	readyFile      string
-	logFormat      choice
-	logLevel       slog.Level
+	listen       addressList
+	to           socket.Address
+	up, down     chainFlag
+	timers       timerFlags
+	drainTimeout timeout
+	dropPolicy   lifetime.Policy
+	eventLoop    eventLoops
+	readyFile    string
+	logFormat    choice
+	logLevel     slog.Level
 }
 
 // add puts the flags into set, with their defaults.
 func (f *runFlags) add(set *pflag.FlagSet) {
 	f.listen = addressList{list: []socket.Address{mustAddress("127.0.0.1:7000")}}
 	f.to = mustAddress("echo:")
-	f.connectTimeout = timeout(10 * time.Second)
 	f.drainTimeout = timeout(30 * time.Second)
 	f.logFormat = choice{value: "text", of: []string{"text", "json"}}
 
@@ -39,7 +38,7 @@ func (f *runFlags) add(set *pflag.FlagSet) {
 	set.VarP(&f.to, "to", "t", "relay them to `ADDRESS`")
 	set.Var(&f.up, "up", "send what the client sends through `STAGE`; repeatable, in order")
 	set.Var(&f.down, "down", "send what the upstream sends through `STAGE`; repeatable, in order")
-	set.Var(&f.connectTimeout, "connect-timeout", "give up dialling after `TIME`; 0 or off never does")
+	f.timers.add(set)
 	set.Var(&f.drainTimeout, "drain-timeout", "after TERM or INT, wait `TIME` for live conns; 0 or off waits for ever")
 	set.Var(&f.dropPolicy, "drop-policy", "drop accepted sockets under `POLICY`: refcount, trap, close-children or block")
 	set.Var(&f.eventLoop, "event-loop", "relay plain bytes on event loops: auto, off, or a `NUMBER` of them")

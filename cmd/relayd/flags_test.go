@@ -73,7 +73,7 @@ func TestFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	if f.listen.String() != "tcp://127.0.0.1:7000" || f.to.String() != "echo:" || f.up.String() != "" ||
-		f.connectTimeout.String() != "10s" || f.drainTimeout.String() != "30s" || f.logFormat.String() != "text" {
+		f.timers.connect.String() != "10s" || f.drainTimeout.String() != "30s" || f.logFormat.String() != "text" {
 		t.Errorf("the defaults are %+v", f)
 	}
 
@@ -106,8 +106,8 @@ func TestEnvironment(t *testing.T) {
 		f.drainTimeout.String() != "off" || f.readyFile != "ready" {
 		t.Errorf("the environment is not taken: %+v", f)
 	}
-	if f.connectTimeout.String() != "2s" || f.to.String() != "echo:" {
-		t.Errorf("the environment is stronger than flags: %v, %v", f.connectTimeout, f.to)
+	if f.timers.connect.String() != "2s" || f.to.String() != "echo:" {
+		t.Errorf("the environment is stronger than flags: %v, %v", f.timers.connect, f.to)
 	}
 
 	for name, bad := range map[string]string{

@@ -29,14 +29,14 @@ func run(f *runFlags, stdout, stderr io.Writer) error {
 	defer signal.Stop(signals)
 
 	server, err := relay.Start(context.Background(), relay.Config{
-		Listen:         f.listen.list,
-		To:             f.to,
-		Up:             transform.Chain(f.up),
-		Down:           transform.Chain(f.down),
-		ConnectTimeout: f.connectTimeout.orOff(),
-		Policy:         f.dropPolicy,
-		EventLoops:     f.eventLoop.count(),
-		Log:            log,
+		Listen:     f.listen.list,
+		To:         f.to,
+		Up:         transform.Chain(f.up),
+		Down:       transform.Chain(f.down),
+		Timeouts:   f.timers.timeouts(),
+		Policy:     f.dropPolicy,
+		EventLoops: f.eventLoop.count(),
+		Log:        log,
 	})
 	if err != nil {
 		return startError(err)
@@ -54,7 +54,7 @@ func run(f *runFlags, stdout, stderr io.Writer) error {
 		log.Info("ended")
 		return nil
 	}
-	log.Info("draining", "signal", s.String(), "conns", server.Conns(), "timeout", f.drainTimeout.String())
+	log.Info("draining", "signal", s.String(), "conns", server.Live(), "timeout", f.drainTimeout.String())
 	return drain(server, time.Duration(f.drainTimeout), signals, log)
 }
 
