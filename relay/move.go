@@ -26,11 +26,12 @@ func (c *conn) move(l *socket.Loop) {
 	}
 }
 
-// target returns the loop that the conn is to relay on, nil for goroutines.
+// target returns the loop that the conn is to relay on, nil for goroutines: it may
+// have sockets that no loop can wait for.
 func (c *conn) target() *socket.Loop {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.rare == nil {
+	if c.rare == nil || c.rare.to == nil || !c.rare.to.Fits(&c.client) || !c.rare.to.Fits(&c.upstream) {
 		return nil
 	}
 	return c.rare.to
