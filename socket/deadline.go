@@ -34,6 +34,13 @@ func (d *deadlines) expire(expired *bool, set func(time.Time) error) {
 	set(past)
 }
 
+// expired reports whether a direction's operations fail for good.
+func (d *deadlines) expired(expired *bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return *expired
+}
+
 // resume takes an expire back.
 func (d *deadlines) resume(expired *bool, set func(time.Time) error) {
 	d.mu.Lock()
