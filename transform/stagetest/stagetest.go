@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"relayd/transform"
 )
 
 // Options says what is known about the stage under test. There are three kinds:
@@ -32,6 +34,11 @@ type Options struct {
 	// Complete says that no beginning of Input is a valid stream, the empty
 	// one included: each must end in io.ErrUnexpectedEOF.
 	Complete bool
+
+	// Memory is how many bytes the stage may hold, of what garbage collection
+	// sees, while it waits for more input and while its output is read slowly.
+	// What undoes it is not counted. Default: it is not measured.
+	Memory int64
 }
 
 // TestStage checks what open returns against the contract of a stage:
@@ -45,8 +52,10 @@ type Options struct {
 //     the source open, and Reads after it fail.
 //   - Ready does not promise what Read does not keep, and announces output that is there.
 //   - No goroutine is left after Close.
+//   - What is held is no more than Memory, if that is set.
 //
-// One byte for another is only asked of stages without Want.
+// Memory and goroutines are those of the process: nothing else may run next to
+// TestStage. One byte for another is only asked of stages without Want.
 func TestStage(t *testing.T, open func(src io.Reader) io.ReadCloser, o Options) {
 	t.Helper()
 	s := newSubject(open, o)
@@ -57,6 +66,28 @@ func TestStage(t *testing.T, open func(src io.Reader) io.ReadCloser, o Options) 
 			}
 		})
 	}
+}
+
+// Chain returns what opens a chain for [TestStage]: to it a chain is a stage,
+// but not the empty one, which is its source.
+func Chain(c transform.Chain) func(src io.Reader) io.ReadCloser {
+	return func(src io.Reader) io.ReadCloser {
+		r, closeChain := c.Open(src)
+		return &opened{r, closeChain}
+	}
+}
+
+// opened makes one io.ReadCloser of what Chain.Open returns.
+type opened struct {
+	io.Reader
+	close func() error
+}
+
+func (o *opened) Close() error { return o.close() }
+
+func (o *opened) Ready() bool {
+	r, ok := o.Reader.(transform.Readier)
+	return ok && r.Ready()
 }
 
 // The checks return errors, and do not get a testing.T, so that their own test
@@ -74,6 +105,7 @@ var checks = []struct {
 	{"ready-honest", (*subject).readyHonest},
 	{"ready-complete", (*subject).readyComplete},
 	{"goroutines", (*subject).goroutines},
+	{"memory", (*subject).memory},
 }
 
 // A subject is a stage under test.

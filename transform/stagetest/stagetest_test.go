@@ -223,6 +223,51 @@ func TestWrongOutputIsFound(t *testing.T) {
 	}), []string{"splits", "failure"})
 }
 
+// A stage that keeps what it has seen is found, and so is one that reads on
+// while nobody reads it.
+func TestMemoryIsMeasured(t *testing.T) {
+	for name, open := range map[string]func(src io.Reader) io.ReadCloser{
+		"keeper":  func(src io.Reader) io.ReadCloser { return &keeper{pass: pass{src: src}} },
+		"glutton": func(src io.Reader) io.ReadCloser { return &glutton{hoarder{pass: pass{src: src}}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			expectFailures(t, newSubject(open, Options{Memory: 256 << 10}), []string{"memory"})
+		})
+	}
+	if err := newSubject(openPass, Options{Memory: 64 << 10}).memory(); err != nil {
+		t.Error(err)
+	}
+}
+
+type keeper struct {
+	pass
+	seen []byte
+}
+
+func (k *keeper) Read(b []byte) (int, error) {
+	n, err := k.pass.Read(b)
+	k.seen = append(k.seen, b[:n]...)
+	return n, err
+}
+
+// glutton reads a megabyte ahead.
+type glutton struct{ hoarder }
+
+func (g *glutton) Read(b []byte) (int, error) {
+	if len(g.all) == 0 && g.err == nil && !g.closed {
+		g.all, g.full = make([]byte, 1<<20), true
+		var n int
+		n, g.err = io.ReadFull(g.src, g.all)
+		g.all = g.all[:n]
+	}
+	return g.hoarder.Read(b)
+}
+
+func TestChainIsAStage(t *testing.T) {
+	own := transform.NewStage("own", openPass)
+	TestStage(t, Chain(transform.Chain{own, own}), Options{Memory: 64 << 10})
+}
+
 func TestBrokenInverseIsFound(t *testing.T) {
 	caseless := func(src io.Reader) io.ReadCloser { return &upper{pass{src: src}} }
 	expectFailures(t, newSubject(openPass, Options{Decode: caseless}), []string{"splits", "interactive"})
