@@ -7,7 +7,10 @@ import (
 	"testing"
 )
 
-// An echo is an open gzip,gunzip whose source is given messages one by one.
+// tunnels are chains that give back what they are given.
+var tunnels = []string{"gzip,gunzip", "zstd,unzstd", "s2,uns2"}
+
+// An echo is an open tunnel whose source is given messages one by one.
 type echo struct {
 	message []byte
 	hand    []byte // what the source has
@@ -16,9 +19,9 @@ type echo struct {
 	buf     []byte
 }
 
-func newEcho(t testing.TB, message []byte) *echo {
+func newEcho(t testing.TB, text string, message []byte) *echo {
 	e := &echo{message: message, buf: make([]byte, 64<<10)}
-	o := chain(t, "gzip,gunzip")(&stub{
+	o := chain(t, text)(&stub{
 		ready: func() bool { return len(e.hand) > 0 },
 		read: func(p []byte) (int, error) {
 			n := copy(p, e.hand)
@@ -47,17 +50,19 @@ func (e *echo) roundTrip(t testing.TB) {
 
 // Request and response through a tunnel: each message is flushed.
 func BenchmarkSmallMessage(b *testing.B) {
-	for _, size := range []int{20, 200, 2000} {
-		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
-			e := newEcho(b, sample(size))
-			defer e.close()
-			e.roundTrip(b)
-			b.SetBytes(int64(size))
-			b.ReportAllocs()
-			for b.Loop() {
+	for _, text := range tunnels {
+		for _, size := range []int{20, 200, 2000} {
+			b.Run(fmt.Sprintf("%s/%dB", text, size), func(b *testing.B) {
+				e := newEcho(b, text, sample(size))
+				defer e.close()
 				e.roundTrip(b)
-			}
-		})
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for b.Loop() {
+					e.roundTrip(b)
+				}
+			})
+		}
 	}
 }
 
@@ -72,6 +77,14 @@ func BenchmarkBulk(b *testing.B) {
 		{"gzip", plain},
 		{"gzip:level=9", plain},
 		{"gunzip", run(b, "gzip", plain)},
+		{"zstd:level=1", plain},
+		{"zstd", plain},
+		{"zstd:window=1M", plain},
+		{"zstd:level=6", plain},
+		{"unzstd", run(b, "zstd", plain)},
+		{"s2", plain},
+		{"s2:level=2", plain},
+		{"uns2", run(b, "s2", plain)},
 	} {
 		b.Run(bench.text, func(b *testing.B) {
 			open := chain(b, bench.text)
@@ -91,15 +104,19 @@ func BenchmarkBulk(b *testing.B) {
 
 // A connection's life, less its bytes: what opening and closing costs.
 func BenchmarkOpen(b *testing.B) {
-	open := chain(b, "gzip,gunzip")
 	buf := make([]byte, 64<<10)
-	b.ReportAllocs()
-	for b.Loop() {
-		r := open(bytes.NewReader(nil))
-		if _, err := r.Read(buf); err != io.EOF {
-			b.Fatal(err)
-		}
-		r.Close()
+	for _, text := range tunnels {
+		b.Run(text, func(b *testing.B) {
+			open := chain(b, text)
+			b.ReportAllocs()
+			for b.Loop() {
+				r := open(bytes.NewReader(nil))
+				if _, err := r.Read(buf); err != io.EOF {
+					b.Fatal(err)
+				}
+				r.Close()
+			}
+		})
 	}
 }
 

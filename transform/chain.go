@@ -17,8 +17,8 @@ type Chain []Stage
 //
 // The empty chain returns src itself, so that the caller still sees its
 // concrete type, and whatever else that type can do (splice). With at least one
-// stage r is a [Readier] and nothing more; in particular it is no io.Closer,
-// which r of an empty chain may well be.
+// stage r is a [Readier] and a [Waiter] and nothing more; in particular it is no
+// io.Closer, which r of an empty chain may well be.
 //
 // close is never nil. It closes the stages from the source outwards, all of
 // them, whatever each of them returns or panics with, and returns the first

@@ -28,15 +28,22 @@
 // Ready is a promise in one direction: true means that a Read does not wait,
 // false means that it may. A decompressor cannot know what the bytes that it
 // holds will turn into, and says true for decoded bytes only. Nor can it hand
-// out what a sender has not flushed: gunzip wants sync flushes, as gzip makes
-// them.
+// out what a sender has not flushed: it wants a flush behind each message, as
+// the encoders here make them.
 //
 // An end is an end, and an error is never one. When the source ends, the rest
 // of the output comes out and then io.EOF. When the source fails, what was read
 // before the failure comes out, and then the source's own error, unchanged: the
 // same value. A stream that stops before its end (a gzip stream without its
 // trailer) is an [*Error] around [io.ErrUnexpectedEOF]. After io.EOF or an
-// error, every further Read returns the same again.
+// error, every further Read returns the same again. A decoder that is given
+// another format says which, and which stage reads it.
+//
+// A silent stream holds little. What is dear, an encoder or a decoder, is only
+// held inside a frame of the format, where what comes next may refer to what
+// came before. So an encoder ends its frame after some silence, which its source
+// tells it of if that is a [Waiter], and begins another one when there is more;
+// the decoder at the other end, which has seen the frame end, lets go as well.
 //
 // Memory is bounded, also against hostile input: [Stages] says by how much.
 // Output is made when it is asked for, so a small input that unpacks to

@@ -64,7 +64,7 @@ func ExampleParseStage() {
 	// gzip:level=9
 	// gzip
 	// parse stage "gzp": byte 1: unknown stage "gzp": did you mean "gzip"?
-	// parse stage "gzip:speed=9": byte 6: unknown option "speed": known are level
+	// parse stage "gzip:speed=9": byte 6: unknown option "speed": known are level, idle
 	// parse stage "gzip:level=fast": byte 12: bad value "fast" of option "level": want a number from 1 to 9
 }
 
@@ -115,13 +115,19 @@ func ExampleNewStage() {
 
 func ExampleStages() {
 	for _, stage := range transform.Stages() {
+		if stage.Name != "zstd" && stage.Name != "unzstd" {
+			continue
+		}
 		fmt.Printf("%s: %s\n", stage.Name, stage.Summary)
 		for _, o := range stage.Options {
 			fmt.Printf("  %s: %s, default %s\n", o.Name, o.Values, o.Default)
 		}
 	}
 	// Output:
-	// gzip: compress to the gzip format, flushing whenever there is nothing more at hand
-	//   level: 1 to 9, default 6
-	// gunzip: decompress the gzip format
+	// zstd: compress to the Zstandard format, flushing whenever there is nothing more at hand
+	//   level: 1 to 19, default 3
+	//   window: a power of two from 1k to 8M, default 128k
+	//   idle: a duration, or off, default 10s
+	// unzstd: decompress the Zstandard format
+	//   window: a power of two from 1k to 128M, default 8M
 }

@@ -3,7 +3,6 @@ package transform_test
 import (
 	"bytes"
 	stdgzip "compress/gzip"
-	"errors"
 	"io"
 	"os/exec"
 	"testing"
@@ -52,45 +51,5 @@ func TestGzipOfNothing(t *testing.T) {
 	}
 	if out, err := io.ReadAll(z); len(out) > 0 || err != nil {
 		t.Errorf("got %q, %v from %x", out, err, packed)
-	}
-}
-
-// A server that speaks first must not be kept waiting, nor sent a header
-// before there is anything to say.
-func TestGzipIsSilentAtFirst(t *testing.T) {
-	failed := errors.New("failed")
-	r := mustParse(t, "gzip").Open(&stub{read: func([]byte) (int, error) { return 0, failed }})
-	defer r.Close()
-	if n, err := r.Read(make([]byte, 100)); n != 0 || err != failed {
-		t.Errorf("got %d, %v; want 0 and the source's error", n, err)
-	}
-}
-
-// The first bytes go out in one piece with the header: one packet, not two.
-func TestGzipHeaderComesWithData(t *testing.T) {
-	hello := true
-	r := mustParse(t, "gzip").Open(&stub{
-		ready: func() bool { return false },
-		read: func(p []byte) (int, error) {
-			if !hello {
-				return 0, io.EOF
-			}
-			hello = false
-			return copy(p, "hello"), nil
-		},
-	})
-	defer r.Close()
-	buf := make([]byte, 4096)
-	n, err := r.Read(buf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	z, err := stdgzip.NewReader(bytes.NewReader(buf[:n]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := make([]byte, 5)
-	if _, err := io.ReadFull(z, got); err != nil || string(got) != "hello" {
-		t.Errorf("the first Read held %q, %v; want hello", got, err)
 	}
 }

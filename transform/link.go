@@ -13,6 +13,7 @@ import (
 	"errors"
 	"io"
 	"runtime/debug"
+	"time"
 )
 
 var (
@@ -98,6 +99,21 @@ func (l *link) Ready() bool {
 	var err error // after a panic: not ready, and the next Read says why
 	defer l.recovered("read", &err)
 	return r.Ready()
+}
+
+// Wait waits, no longer than d, until a Read would not. Of a stage that is no
+// Waiter it returns true at once.
+func (l *link) Wait(d time.Duration) bool {
+	if l.err != nil || l.closed {
+		return true
+	}
+	w, ok := l.stage.(Waiter)
+	if !ok {
+		return true
+	}
+	var err error // after a panic the next Read says why
+	defer l.recovered("read", &err)
+	return w.Wait(d) || err != nil
 }
 
 // close closes the stage, once. Later calls return what the first returned.

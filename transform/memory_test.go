@@ -3,6 +3,8 @@ package transform
 // The documented bounds of memory, seen from the inside.
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -25,15 +27,33 @@ func (n *noise) Read(p []byte) (int, error) {
 	return n.random.Read(p)
 }
 
+// A mixture compresses somewhat: half of it is noise.
+type mixture struct{ noise }
+
+func (m *mixture) Read(p []byte) (int, error) {
+	n, err := m.noise.Read(p)
+	for i := 0; i+80 <= n; i += 80 {
+		copy(p[i:], "what comes again and again is short")
+	}
+	return n, err
+}
+
 func (n *noise) Ready() bool { return true }
 
 // The output that waits for a slow reader is bounded, whatever the size of the
 // Reads.
-func TestGzipPendingIsBounded(t *testing.T) {
+func TestPendingIsBounded(t *testing.T) {
+	bounds := map[string]int{"s2": 100 << 10, "s2:level=2,block=4k": 40 << 10, "zstd:window=8M": maxPending}
 	for level := 1; level <= 9; level++ {
+		bounds[fmt.Sprintf("gzip:level=%d", level)] = 128 << 10
+	}
+	for _, level := range zstdLevels {
+		bounds[fmt.Sprintf("zstd:level=%d", level)] = maxPending
+		bounds[fmt.Sprintf("zstd:level=%d,window=1k", level)] = 36 << 10
+	}
+	for text, bound := range bounds {
 		for _, size := range []int{1 << 10, 1 << 20} {
-			z := &gzip{src: new(source), level: level}
-			z.src.reset(&noise{rand.NewChaCha8([32]byte{}), 300 << 10}, nowhere)
+			z := work(t, text, &noise{rand.NewChaCha8([32]byte{}), 600 << 10}).(*packing)
 			most := 0
 			buf := make([]byte, size)
 			for {
@@ -48,8 +68,8 @@ func TestGzipPendingIsBounded(t *testing.T) {
 					most = max(most, n+z.enc.out.Len())
 				}
 			}
-			if most > maxPending {
-				t.Errorf("level %d, read by %d: %d bytes pending, the bound is %d", level, size, most, maxPending)
+			if most > bound {
+				t.Errorf("%s, read by %d: %d bytes pending, the bound is %d", text, size, most, bound)
 			}
 			z.Close()
 		}
@@ -58,20 +78,47 @@ func TestGzipPendingIsBounded(t *testing.T) {
 
 // Between messages a stream holds its codec, and no buffer.
 func TestIdleStreamHoldsNoOutput(t *testing.T) {
-	wait := false
-	src := &onePiece{piece: []byte("hello"), wait: &wait}
-	z := &gzip{src: new(source), level: 6}
-	z.src.reset(src, nowhere)
-	defer z.Close()
-	buf := make([]byte, 4<<10)
-	for range 3 {
-		wait = false
-		if _, err := z.Read(buf); err != nil {
-			t.Fatal(err)
+	for _, text := range encoderTexts {
+		wait := false
+		z := work(t, text, &onePiece{piece: []byte("hello"), wait: &wait}).(*packing)
+		buf := make([]byte, 4<<10)
+		for range 3 {
+			wait = false
+			if _, err := z.Read(buf); err != nil {
+				t.Fatal(err)
+			}
+			if z.Ready() || z.enc.out.buf != nil {
+				t.Errorf("%s: all is read, and there is a buffer", text)
+			}
+			if s, ok := z.enc.packer.(*s2Packer); ok && s.buf != nil {
+				t.Error("s2: all is read, and there is a block")
+			}
 		}
-		if z.Ready() || z.enc.out.buf != nil {
-			t.Error("all is read, and there is a buffer")
+		z.Close()
+	}
+	for i, text := range decoderTexts {
+		wait := false
+		in := packed(t, encoderTexts[i], []byte("hello"))
+		z := work(t, text, &onePiece{piece: in, wait: &wait}).(*unpacking)
+		for _, size := range []int{1, 10, 200 << 10} {
+			buf := make([]byte, size)
+			wait = false
+			for more := true; more; more = z.Ready() {
+				if _, err := z.Read(buf); err != nil {
+					break // of the piece that is no frame again
+				}
+			}
+			if z.out.buf != nil {
+				t.Errorf("%s: all is read, and there is a buffer", text)
+			}
+			if s, ok := z.un.(*s2Unpacker); ok && s.body != nil {
+				t.Error("uns2: all is read, and there is a block")
+			}
+			if z.err != nil || z.un == nil {
+				break
+			}
 		}
+		z.Close()
 	}
 }
 
@@ -88,64 +135,99 @@ func (o *onePiece) Read(p []byte) (int, error) {
 
 func (o *onePiece) Ready() bool { return !*o.wait }
 
-// The Memory of each stage's Info is what its codec really takes.
+// The Memory of each stage's Info is what its codec really takes, here after it
+// has worked for a while, and while it waits for more.
 func TestMemoryAsDocumented(t *testing.T) {
-	for level := 1; level <= 9; level++ {
-		t.Run(fmt.Sprintf("gzip:level=%d", level), func(t *testing.T) {
-			held := heap(t, func() any {
-				e, err := newGzipEncoder(level)
+	const mib = 1 << 20
+	for _, test := range []struct {
+		text  string
+		plain int    // how much goes in
+		in    string // what has packed it before, if anything has
+		bound uint64
+	}{
+		{"gzip:level=1", mib, "", 1450 << 10},
+		{"gzip", mib, "", 1450 << 10},
+		{"gzip:level=9", mib, "", 1450 << 10},
+		{"zstd:level=1", mib, "", 7*mib/10 + 128<<10},
+		{"zstd", mib, "", 18*mib/10 + 128<<10},
+		{"zstd:level=6", mib, "", 47*mib/10 + 128<<10},
+		{"zstd:level=10", mib, "", 347*mib/10 + 128<<10},
+		{"zstd:window=32k", mib, "", 18*mib/10 + 32<<10},
+		{"zstd:window=1M", 3 * mib, "", 28 * mib / 10},
+		{"zstd:window=8M", 10 * mib, "", 98 * mib / 10},
+		{"s2", mib, "", 1 << 10},
+		{"s2:block=4M", 9 * mib, "", 1 << 10},
+		{"gunzip", 60 << 10, "gzip", 60 << 10},
+		{"unzstd", mib, "zstd:window=1k", 30<<10 + 11<<10/2},
+		{"unzstd", mib, "zstd:window=32k", 30<<10 + 11<<15/2},
+		{"unzstd", mib, "zstd", 30<<10 + 11<<17/2},
+		{"unzstd", 3 * mib, "zstd:window=1M", mib + 6*mib/10},
+		{"unzstd", 10 * mib, "zstd:window=8M", 86 * mib / 10},
+		{"uns2", mib, "s2", 20 << 10},
+		{"uns2:block=4M", 9 * mib, "s2:block=4M", 20 << 10},
+	} {
+		t.Run(test.text+" of "+test.in, func(t *testing.T) {
+			var src io.Reader = &mixture{noise{rand.NewChaCha8([32]byte{}), test.plain}}
+			if test.in != "" {
+				all, err := io.ReadAll(work(t, test.in, src))
 				if err != nil {
 					t.Fatal(err)
 				}
-				e.w.Write(make([]byte, 1000))
-				e.w.Flush()
-				return e
-			})
-			if held > 1500<<10 {
-				t.Errorf("an encoder takes %d KiB", held>>10)
+				src = bytes.NewReader(all[:len(all)-1])
+			}
+			if held := held(t, test.text, src); held > test.bound {
+				t.Errorf("it holds %d KiB, the bound is %d KiB", held>>10, test.bound>>10)
 			}
 		})
 	}
-	t.Run("gunzip", func(t *testing.T) {
-		e, err := newGzipEncoder(6)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e.w.Write([]byte("hello"))
-		e.w.Flush()
-		packed := make([]byte, e.out.Len())
-		e.out.take(packed)
-		held := heap(t, func() any {
-			z := &gunzip{src: new(source)}
-			z.src.reset(&onePiece{piece: packed, wait: new(bool)}, nowhere)
-			if n, err := z.Read(make([]byte, gunzipWindow)); n == 0 || err != nil {
-				t.Fatal(n, err)
-			}
-			return z
-		})
-		if held > 60<<10 {
-			t.Errorf("a decoder takes %d KiB", held>>10)
-		}
-	})
 }
 
-// heap returns what is held by what make returns, which must not be a pooled
-// one.
-func heap(t *testing.T, make func() any) uint64 {
+var errWait = errors.New("nothing more yet")
+
+// A gauge is a source that calls full before it would wait for more than r has.
+type gauge struct {
+	r    io.Reader
+	full func()
+}
+
+func (g *gauge) Read(p []byte) (int, error) {
+	n, err := g.r.Read(p)
+	if err == io.EOF {
+		g.full()
+		err = errWait
+	}
+	return n, err
+}
+
+// held returns how much memory a stage holds that has worked on all of src, and
+// whose output is read, while it waits for more.
+func held(t *testing.T, text string, src io.Reader) uint64 {
 	t.Helper()
-	var before, after runtime.MemStats
+	var before, after uint64
+	buf := make([]byte, 200<<10)
+	z := work(t, text, &gauge{src, func() { after = live() }})
+	defer z.Close()
+	before = live()
+	for {
+		if _, err := z.Read(buf); err != nil && after > 0 {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after < before {
+		t.Fatal("the heap got smaller: something else was freed")
+	}
+	t.Logf("%d KiB", (after-before)>>10)
+	return after - before
+}
+
+// live returns how many bytes of the heap are in use.
+func live() uint64 {
 	for range 2 { // the second one empties the pools' reserve
 		runtime.GC()
 	}
-	runtime.ReadMemStats(&before)
-	v := make()
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	runtime.KeepAlive(v)
-	if after.HeapAlloc < before.HeapAlloc {
-		t.Fatal("the heap got smaller: something else was freed")
-	}
-	held := after.HeapAlloc - before.HeapAlloc
-	t.Logf("%d KiB", held>>10)
-	return held
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

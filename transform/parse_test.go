@@ -19,6 +19,12 @@ func TestParseStage(t *testing.T) {
 		{"gzip:level=+9", "gzip:level=9"},
 		{`gzip:level="9"`, "gzip:level=9"},
 		{`gzip:level="\x39"`, "gzip:level=9"},
+		{"zstd:level=3,window=131072,idle=10s", "zstd"},
+		{"zstd:level=19,window=1MiB,idle=1m", "zstd:level=10,window=1M,idle=1m0s"},
+		{"zstd:level=5,window=32K,idle=0", "zstd:window=32k,idle=off"},
+		{"zstd:idle=0s", "zstd:idle=off"},
+		{"unzstd:window=128m", "unzstd:window=128M"},
+		{"s2:block=64KiB,level=2", "s2:level=2"},
 	} {
 		s, err := transform.ParseStage(test.in)
 		if err != nil {
@@ -33,18 +39,23 @@ func TestParseStage(t *testing.T) {
 
 // The messages are part of the manual: they say where, what, and what to do.
 func TestParseStageErrors(t *testing.T) {
+	var names []string
+	for _, info := range transform.Stages() {
+		names = append(names, info.Name)
+	}
+	known := "known are " + strings.Join(names, ", ")
 	for _, test := range []struct{ in, want string }{
-		{"", `byte 1: name of a stage expected: a stage is written name or name:key=value,key=value; known are gzip, gunzip`},
+		{"", `byte 1: name of a stage expected: a stage is written name or name:key=value,key=value; ` + known},
 		{"gzp", `byte 1: unknown stage "gzp": did you mean "gzip"?`},
 		{"GZIP", `byte 1: unknown stage "GZIP": did you mean "gzip"?`},
 		{"unzip", `byte 1: unknown stage "unzip": did you mean "gunzip"?`},
 		{" gzip", `byte 1: unknown stage " gzip": did you mean "gzip"?`},
-		{"brotli", `byte 1: unknown stage "brotli": known are gzip, gunzip`},
+		{"brotli", `byte 1: unknown stage "brotli": ` + known},
 		{"level=3", `byte 1: "level=" is not the name of a stage: a stage is written name or name:key=value,key=value`},
 		{"gzip:", `byte 6: option expected: a stage is written name or name:key=value,key=value`},
 		{"gzip:9", `byte 6: option expected: a stage is written name or name:key=value,key=value`},
 		{"gzip:lvl=3", `byte 6: unknown option "lvl": did you mean "level"?`},
-		{"gzip:speed=3", `byte 6: unknown option "speed": known are level`},
+		{"gzip:speed=3", `byte 6: unknown option "speed": known are level, idle`},
 		{"gunzip:level=3", `byte 8: unknown option "level": stage gunzip has no options`},
 		{"gzip:level=10", `byte 12: bad value "10" of option "level": want a number from 1 to 9`},
 		{"gzip:level=", `byte 12: bad value "" of option "level": want a number from 1 to 9`},
@@ -53,6 +64,16 @@ func TestParseStageErrors(t *testing.T) {
 		{"gzip:level=1,", `byte 13: "," follows the stage: one stage is wanted here`},
 		{"gzip,gunzip", `byte 5: ",gunzip" follows the stage: one stage is wanted here`},
 		{`gzip:level="1`, `byte 12: the quoted value does not end, or is no Go string`},
+		{"zstd:level=20", `byte 12: bad value "20" of option "level": want a number from 1 to 19`},
+		{"zstd:window=100k", `byte 13: bad value "100k" of option "window": want a power of two from 1k to 8M`},
+		{"zstd:window=16M", `byte 13: bad value "16M" of option "window": want a power of two from 1k to 8M`},
+		{"zstd:window=k", `byte 13: bad value "k" of option "window": want a power of two from 1k to 8M`},
+		{"zstd:window=8i", `byte 13: bad value "8i" of option "window": want a power of two from 1k to 8M`},
+		{"zstd:window=1ib", `byte 13: bad value "1ib" of option "window": want a power of two from 1k to 8M`},
+		{"unzstd:window=4096M", `byte 15: bad value "4096M" of option "window": want a power of two from 1k to 128M`},
+		{"zstd:idle=10", `byte 11: bad value "10" of option "idle": want a duration such as 500ms, 10s or 2m, or off`},
+		{"zstd:idle=-1s", `byte 11: bad value "-1s" of option "idle": want a duration such as 500ms, 10s or 2m, or off`},
+		{"s2:level=3", `byte 10: bad value "3" of option "level": want a number from 1 to 2`},
 		{`gzip:level="1"2`, `byte 15: "2" follows the quoted value: want a comma or the end`},
 	} {
 		s, err := transform.ParseStage(test.in)
@@ -93,7 +114,7 @@ func TestParseChain(t *testing.T) {
 			t.Errorf("%q: got %d stages, %q; want %d, %q", test.in, len(c), got, test.n, test.want)
 		}
 	}
-	for _, in := range []string{",", "gzip,", ",gzip", "gzip,,gzip", "gzip,level=3", "gzip gunzip", "gzip:level=3,zstd"} {
+	for _, in := range []string{",", "gzip,", ",gzip", "gzip,,gzip", "gzip,level=3", "gzip gunzip", "gzip:level=3,brotli"} {
 		if c, err := transform.ParseChain(in); err == nil {
 			t.Errorf("%q: got %v, want an error", in, c)
 		}

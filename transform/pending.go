@@ -12,9 +12,15 @@ const (
 	// minPending is room for the output of an ordinary small message.
 	minPending = 4 << 10
 
-	// maxPending bounds what a stage may have pending. It is on the stages to
-	// keep to it, by the size of the pieces that they take in.
-	maxPending = 128 << 10
+	// maxPending bounds what a stage may have pending, but for a stage with
+	// an option for it. It is on the stages to keep to it, by the size of the
+	// pieces that they take in. It is a zstd block that does not compress, and
+	// a piece behind it.
+	maxPending = 164 << 10
+
+	// maxSpare is the largest buffer that is kept for another stream, which may
+	// need no more than minPending.
+	maxSpare = 256 << 10
 )
 
 var buffers = sync.Pool{
@@ -22,6 +28,16 @@ var buffers = sync.Pool{
 		b := make([]byte, 0, minPending)
 		return &b
 	},
+}
+
+// borrow returns an empty buffer. It may grow before it is given back.
+func borrow() *[]byte { return buffers.Get().(*[]byte) }
+
+func giveBack(b *[]byte) {
+	if cap(*b) <= maxSpare {
+		*b = (*b)[:0]
+		buffers.Put(b)
+	}
 }
 
 type pending struct {
@@ -43,7 +59,7 @@ func (o *pending) Write(p []byte) (int, error) {
 		return 0, nil
 	}
 	if o.buf == nil {
-		o.buf = buffers.Get().(*[]byte)
+		o.buf = borrow()
 	}
 	*o.buf = append(*o.buf, p...)
 	return len(p), nil
@@ -53,7 +69,7 @@ func (o *pending) Write(p []byte) (int, error) {
 // There must be nothing pending.
 func (o *pending) space(n int) []byte {
 	if o.buf == nil {
-		o.buf = buffers.Get().(*[]byte)
+		o.buf = borrow()
 	}
 	*o.buf = slices.Grow(*o.buf, n)
 	return (*o.buf)[:n]
@@ -84,8 +100,7 @@ func (o *pending) take(p []byte) int {
 // drop forgets what is pending.
 func (o *pending) drop() {
 	if o.buf != nil {
-		*o.buf = (*o.buf)[:0]
-		buffers.Put(o.buf)
+		giveBack(o.buf)
 	}
 	*o = pending{}
 }

@@ -6,6 +6,7 @@ package transform
 import (
 	"errors"
 	"io"
+	"time"
 )
 
 // Readier is implemented by readers that know whether bytes are at hand.
@@ -13,6 +14,15 @@ type Readier interface {
 	// Ready reports whether a Read now would return without waiting, be it
 	// with bytes, with io.EOF or with an error. False means "it may wait".
 	Ready() bool
+}
+
+// Waiter is implemented by readers that can be waited for with a bound. A stage
+// that holds something dear for its stream asks it when to let go.
+type Waiter interface {
+	// Wait waits until a Read would not, but no longer than d. It returns false
+	// if d has passed and nothing has come. True may also mean that the
+	// reader cannot tell: the next Read waits.
+	Wait(d time.Duration) bool
 }
 
 // maxEmptyReads is how many reads of nothing in a row make io.ErrNoProgress.
@@ -23,6 +33,7 @@ var errSourceCount = errors.New("source returned an invalid count from Read")
 type source struct {
 	r     io.Reader
 	ready Readier // r, if it is one
+	wait  Waiter  // r, if it is one
 	site  *Site   // never nil
 
 	n    int64 // bytes read so far
@@ -32,7 +43,8 @@ type source struct {
 
 func (s *source) reset(r io.Reader, site *Site) {
 	ready, _ := r.(Readier)
-	*s = source{r: r, ready: ready, site: site}
+	wait, _ := r.(Waiter)
+	*s = source{r: r, ready: ready, wait: wait, site: site}
 }
 
 // Read returns bytes or an error, never both and, for a p with room, never
@@ -70,6 +82,11 @@ func (s *source) Read(p []byte) (int, error) {
 // Ready makes a source a Readier, whatever r is.
 func (s *source) Ready() bool {
 	return s.err != nil || s.next != nil || s.ready != nil && s.ready.Ready()
+}
+
+// Wait makes a source a Waiter, whatever r is.
+func (s *source) Wait(d time.Duration) bool {
+	return s.wait == nil || s.Ready() || s.wait.Wait(d)
 }
 
 // failed reports whether a Read has returned an error other than the end.

@@ -25,8 +25,8 @@ type Stage struct {
 // The io.ReadCloser may be simple. It is not read again after it has returned
 // an error, its Close is called once, and its errors need not name it. It
 // should implement [Readier], and must not keep bytes back when src, which
-// always is a Readier, is not Ready. It returns the errors of src or its own;
-// it must not close src.
+// always is a Readier, is not Ready. It may be a [Waiter], as src is. It returns
+// the errors of src or its own; it must not close src.
 //
 // NewStage panics if the name is empty or open is nil.
 func NewStage(name string, open func(src io.Reader) io.ReadCloser) Stage {

@@ -12,6 +12,10 @@ import (
 var table = []*definition{
 	&gzipDefinition,
 	&gunzipDefinition,
+	&zstdDefinition,
+	&unzstdDefinition,
+	&s2Definition,
+	&uns2Definition,
 }
 
 // Info describes a stage to its users.
