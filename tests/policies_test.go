@@ -15,17 +15,17 @@ func TestPolicies(t *testing.T) {
 	for _, p := range []lifetime.Policy{lifetime.Refcount, lifetime.Trap, lifetime.CloseChildren, lifetime.Block} {
 		t.Run(p.String(), func(t *testing.T) {
 			leak.Check(t)
-			for _, chain := range []struct{ up, down string }{{"", ""}, {"gzip", "gunzip"}} {
+			for _, chain := range append(tunnels, tunnel{}) {
 				far := startRelay(t, relay.Config{
 					To:     serve(t, address(t, "127.0.0.1:0"), echo),
-					Up:     stages(t, chain.down),
-					Down:   stages(t, chain.up),
+					Up:     stages(t, chain.unwrap),
+					Down:   stages(t, chain.wrap),
 					Policy: p,
 				})
 				checkPolicy(t, startRelay(t, relay.Config{
 					To:     far.addr(),
-					Up:     stages(t, chain.up),
-					Down:   stages(t, chain.down),
+					Up:     stages(t, chain.wrap),
+					Down:   stages(t, chain.unwrap),
 					Policy: p,
 				}))
 			}
