@@ -180,3 +180,31 @@ func TestYieldAfterTheClose(t *testing.T) {
 	r.up.Yield()
 	r.down.Yield()
 }
+
+// A read half can be dropped while a loop copies to its socket: what the peer
+// still sends waits for the socket's own drain, and nothing is reset.
+func TestDropBesideALoopsCopy(t *testing.T) {
+	r := newRelayed(t, "127.0.0.1:0")
+	l := loops(t, 1).list[0]
+	down := copyOn(t, l, r.toA, r.down)
+	if _, err := r.far.Write([]byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	want(t, r.client, "one")
+	drop(t, r.up.Drop)
+	within(t, r.up.Resource().Done(), "release of the read half")
+	if _, err := r.client.Write([]byte("nobody reads this")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.far.Write([]byte("two")); err != nil {
+		t.Fatal(err)
+	}
+	want(t, r.client, "two")
+	r.far.CloseWrite()
+	within(t, down.over, "end of the copy")
+	drop(t, r.toA.Drop)
+	if n, err := r.client.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("%d, %v; want a clean end", n, err)
+	}
+	r.close(t, r.down.Drop, r.toB.Drop)
+}
