@@ -55,9 +55,9 @@ func (t *kernelTransport) adopt(l *Loop) error {
 		t.joined = false
 	}
 	t.events &^= readable | hungUp | dead // the first event will tell
-	t.slot = l.assign(t)
-	if err := l.poller.add(int(t.fd), t.slot, l.slots[t.slot].generation); err != nil {
-		l.vacate(t.slot)
+	t.slot = l.slots.assign(t)
+	if err := l.poller.add(int(t.fd), t.slot, l.slots.at(t.slot).generation); err != nil {
+		l.slots.vacate(t.slot)
 		t.slot = 0
 		return err
 	}
@@ -73,7 +73,7 @@ func (t *kernelTransport) released(l *Loop) {
 		return
 	}
 	t.mu.Lock()
-	l.vacate(t.slot)
+	l.slots.vacate(t.slot)
 	t.slot = 0
 	t.mu.Unlock()
 }

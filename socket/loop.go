@@ -14,8 +14,7 @@ type loop struct {
 	calls   calls
 	scratch buffer // what is read is written from here at once, mostly
 
-	slots []slot  // by number, which events carry; the first is nobody's
-	free  []int32 // slots that are
+	slots slots   // by number, which events carry
 	posts []*post // listeners that it accepts from, by their numbers: -1 is the first
 
 	first, last *flow // the queue of those that can move bytes
@@ -33,13 +32,6 @@ type loop struct {
 
 // A visitor comes to a loop by its inbox, from any goroutine, to be looked at.
 type visitor interface{ visit(*Loop) }
-
-// A slot is where an event leads. Its generation tells an event of a
-// predecessor, which was under way when that one went, from its own.
-type slot struct {
-	t          *kernelTransport
-	generation int32
-}
 
 // An event is what has become of a descriptor.
 type event uint8
@@ -69,7 +61,6 @@ func StartLoops(n int) (*Loops, error) {
 			return nil, err
 		}
 		l.calls = kernel{}
-		l.slots = make([]slot, 1)
 		l.patient = n >= processors
 		ls.list = append(ls.list, l)
 		ls.ran.Add(1)
@@ -217,31 +208,11 @@ func (l *Loop) poll() {
 	l.poller.dispatch(l, n)
 }
 
-// assign gives t a slot.
-func (l *Loop) assign(t *kernelTransport) int32 {
-	n := int32(len(l.slots))
-	if last := len(l.free) - 1; last >= 0 {
-		n = l.free[last]
-		l.free = l.free[:last]
-	} else {
-		l.slots = append(l.slots, slot{})
-	}
-	l.slots[n].t = t
-	return n
-}
-
-// vacate takes it back.
-func (l *Loop) vacate(n int32) {
-	l.slots[n].t = nil
-	l.slots[n].generation++
-	l.free = append(l.free, n)
-}
-
 // dispatch passes an event on, if it is not too late for it.
 func (l *Loop) dispatch(slot, generation int32, e event) {
 	if slot < 0 {
 		l.posts[-slot-1].heard(l)
-	} else if s := l.slots[slot]; s.t != nil && s.generation == generation {
+	} else if s := l.slots.at(slot); s.t != nil && s.generation == generation {
 		s.t.heard(l, e)
 	}
 }
@@ -256,8 +227,8 @@ func (l *Loop) setLate() {
 		return
 	}
 	l.late = time.Time{}
-	for i := range l.slots {
-		t := l.slots[i].t
+	for n := int32(1); n < l.slots.used; n++ {
+		t := l.slots.at(n).t
 		switch {
 		case t == nil || t.dial == nil:
 		case t.dial.over:
