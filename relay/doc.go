@@ -20,6 +20,14 @@
 // have been acknowledged, or 2s without. Every conn ends with one [Reason] and
 // one log line.
 //
+// Where no stage is in the way, conns live on event loops ([Config.EventLoops]):
+// a conn is accepted, dialled, relayed and ended there without a goroutine. With
+// stages, or with sockets that are not the system's, each conn has two
+// goroutines. PERFORMANCE.md beside this file says what either costs.
+//
+// [Timeouts] bound what conns wait for; [Server.Conns], [Server.Conn] and
+// [Server.Stats] say what they do, and [Server.Kill] and [Server.Finish] end one.
+//
 // [Server.Drain] ends a server: it stops accepting, waits for the live conns,
 // and when its context ends shuts them down.
 package relay

@@ -23,6 +23,33 @@
 // Errors of this package are [*Error]; those that mean "closed on our side"
 // satisfy errors.Is(err, net.ErrClosed).
 //
+// # Two ways of waiting
+//
+// A connection of the system's has one way of waiting at a time, and the halves
+// do not show which:
+//
+//	           ReadHalf, WriteHalf, Socket: one tree, one set of promises
+//	                                │
+//	                         kernelTransport: the descriptor
+//	                          ╱             ╲
+//	parked: on the runtime's poller     loose: a bare descriptor, which
+//	Read, Write and Copy wait as        a Loop watches with epoll(7); a
+//	goroutines                          Loop.Copy is a flow: a few words
+//	                                    in the read half, and no goroutine
+//
+// A flow is one operation inside both halves, from Loop.Copy to its end, just as
+// a Read or a Write is. So all that ends those ends it (a drop, a shutdown, a
+// trap, a parent that closes), and the descriptor is closed when it has left,
+// and not before. Both ways move bytes by the same mover, which copies small
+// messages and splices bulk. A copy that was asked to [ReadHalf.Yield] ends
+// between two moves; the next one, on either side, begins with what it held.
+//
+// What belongs to a loop is touched on its goroutine only. Others post to the
+// loop's inbox, or take the transport's lock, under which the descriptor changes
+// its way of waiting.
+//
+// # Addresses
+//
 // One address grammar serves listening and dialling; see [Address]. Sockets of
 // the kinds echo and discard are made of memory, and behave like the others. A
 // socket of the kind exec is a program, which stands above it in the tree, is

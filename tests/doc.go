@@ -11,5 +11,6 @@
 //	rules_test.go   goroutines, exits, sleeps, skips, copies, sizes
 //	api_test.go     descriptors stay in package socket
 //
-// Sub-packages are helpers for the tests of every package.
+// Sub-packages are helpers for the tests of every package, and bench, a command
+// that measures relayd beside other relays: go run ./tests/bench.
 package tests

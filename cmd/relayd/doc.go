@@ -12,6 +12,14 @@
 // upstream, through the --up stages, and down through the --down stages. Each
 // direction ends by itself, with FIN for FIN.
 //
+// What a conn may wait for is bounded: --connect-timeout (10s), --idle-timeout
+// (off), --half-closed-timeout (5m), --write-stall-timeout (15m), --linger (2s),
+// --max-linger (as write-stall), --max-lifetime (off). Only the last one ends a
+// conn that makes progress; see relay.Timeouts for the exact meanings.
+//
+// Plain bytes are relayed on event loops, one a processor; --event-loop says how
+// many, or off. GOMAXPROCS and GOGC are respected where they are set.
+//
 // A flag that is not given is taken from the environment: --log-level from
 // RELAYD_LOG_LEVEL, and so on.
 //
