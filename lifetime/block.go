@@ -39,10 +39,14 @@ func (n *Node) waitBlocked(ctx context.Context) (Left, error) {
 	w := n.load()
 	first := m.fate() == Dropped && !b.claimed && !b.begun
 	b.claimed = b.claimed || first
+	gaveUp := m.fate() == Open
+	if gaveUp {
+		n.count(GaveUp)
+	}
 	n.unlock()
 
 	switch {
-	case m.fate() == Open:
+	case gaveUp:
 		return Left{w.children(), n}, n.aliveError("drop", n.busy(), ctx)
 	case m.fate() != Dropped:
 		return Left{}, n.errorFor(m.fate(), nil)

@@ -84,7 +84,10 @@ func (n *Node) drop(wait bool) (Left, waiting, error) {
 		w = n.load()
 		m := n.meta.load()
 		p = m.policy()
-		if m.fate() != Open {
+		if f := m.fate(); f != Open {
+			if f == Dropped || f == Lost {
+				n.count(Again)
+			}
 			n.unlock()
 			return Left{}, forNothing, n.dropAgain(m)
 		}
@@ -97,6 +100,7 @@ func (n *Node) drop(wait bool) (Left, waiting, error) {
 		}
 		if p == Trap {
 			children := n.children(nil)
+			n.count(Refused)
 			n.unlock()
 			return Left{}, forNothing, n.trap("drop", holdersOf(children))
 		}
@@ -121,8 +125,14 @@ func (n *Node) drop(wait bool) (Left, waiting, error) {
 		return left, forChildren, err
 	}
 	n.recordFate(Dropped)
-	if left.Children > 0 {
+	switch {
+	case p == CloseChildren:
+		n.count(TookAlong)
+	case left.Children > 0:
+		n.count(LeftBehind)
 		n.startExpiry()
+	default:
+		n.count(Alone)
 	}
 	n.unlock()
 	return left, n.dropped(w, p), nil

@@ -2,7 +2,6 @@ package lifetime
 
 import (
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -256,10 +255,7 @@ func formatID(id uint64) string { return strconv.FormatUint(id, 36) }
 // Locks guard the shape of the tree and all but the counts. A node has one of
 // a few by its id, which costs it no memory. No two are ever held together, and
 // none while a hook runs.
-var locks [256]struct {
-	sync.Mutex
-	_ [56]byte // a cache line each
-}
+var locks [256]lock
 
 func (n *Node) lock()   { locks[uint8(n.meta.load().id())].Lock() }
 func (n *Node) unlock() { locks[uint8(n.meta.load().id())].Unlock() }

@@ -21,6 +21,7 @@ func (n *Node) retire() {
 	}
 	if w.owned() { // a Block drop that is through
 		n.recordFate(Dropped)
+		n.count(Waited)
 	}
 	n.stopExpiry()
 	n.unlock()
