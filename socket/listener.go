@@ -20,6 +20,8 @@ type Listener struct {
 	file *unixFile                 // the socket file that is ours to remove
 	stop atomic.Pointer[time.Time] // when Accept ends for good; nil before Stop
 
+	inode uint64 // of the system's socket, for a Census; 0 if it has none
+
 	woken errorOnce // why Accept was interrupted
 }
 
@@ -50,6 +52,7 @@ func Listen(ctx context.Context, a Address, parent *lifetime.Node) (*Listener, e
 	if err := l.listen(ctx); err != nil {
 		return nil, &Error{Op: "listen", Local: a.String(), Err: reason(err)}
 	}
+	l.inode = inodeOfSource(l.ln)
 	if err := listenerKind.Init(l, parent, lifetime.Refcount); err != nil {
 		l.release()
 		return nil, &Error{Op: "listen", Local: a.String(), Err: err}
