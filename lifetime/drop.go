@@ -125,14 +125,9 @@ func (n *Node) drop(wait bool) (Left, waiting, error) {
 		return left, forChildren, err
 	}
 	n.recordFate(Dropped)
-	switch {
-	case p == CloseChildren:
-		n.count(TookAlong)
-	case left.Children > 0:
-		n.count(LeftBehind)
+	n.count(dropOutcome(p, left.Children))
+	if left.Children > 0 {
 		n.startExpiry()
-	default:
-		n.count(Alone)
 	}
 	n.unlock()
 	return left, n.dropped(w, p), nil

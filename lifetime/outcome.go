@@ -12,13 +12,13 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	Alone       Outcome = iota // no child was left: all policies are alike
-	LeftBehind                 // Refcount: children hold it on
-	Refused                    // Trap: it was poisoned, with its children
-	TookAlong                  // CloseChildren: its children were ended
-	Waited                     // Block: the last child has gone
-	GaveUp                     // Block: the caller has not waited for that
-	Again                      // it had been dropped before: a mistake of the caller's
+	Alone      Outcome = iota // no child was left: all policies are alike
+	LeftBehind                // Refcount: children hold it on
+	Refused                   // Trap: it was poisoned, with its children
+	TookAlong                 // CloseChildren: its children were ended
+	Waited                    // Block: the last child has gone
+	GaveUp                    // Block: the caller has not waited for that
+	Again                     // it had been dropped before: a mistake of the caller's
 	outcomes
 )
 
@@ -61,3 +61,14 @@ var _ [64]byte = [unsafe.Sizeof(lock{})]byte{}
 
 // count notes what a drop of n came to. The lock is held.
 func (n *Node) count(o Outcome) { locks[uint8(n.meta.load().id())].drops[o]++ }
+
+// dropOutcome returns what a drop that went through at once came to.
+func dropOutcome(p Policy, left int) Outcome {
+	switch {
+	case p == CloseChildren:
+		return TookAlong
+	case left > 0:
+		return LeftBehind
+	}
+	return Alone
+}

@@ -1,9 +1,7 @@
 package relay
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -59,7 +57,7 @@ func (a *acceptor) Accepted(in socket.Incoming) {
 		a.recovered()
 	}
 	s := a.s
-	c := newConn(a, in)
+	c := &conn{a: a, from: in.RemoteAddr(), began: time.Since(epoch)}
 	if err := connKind.Init(c, &s.node, s.Policy); err != nil {
 		s.ledger.refused.Add(1)
 		in.Refuse()
@@ -76,9 +74,7 @@ func (a *acceptor) Accepted(in socket.Incoming) {
 	if err := c.node.Enter(); err != nil { // shut down this moment
 		return
 	}
-	if s.Log.Enabled(context.Background(), slog.LevelDebug) {
-		s.Log.Debug("conn accepted", "id", c.id(), "client", c.from)
-	}
+	s.book.add(line{c: c, event: wasAccepted})
 	if s.restless != nil && in.Loop() != nil {
 		s.restless.add(c, in.Loop())
 	}

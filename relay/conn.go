@@ -56,11 +56,6 @@ var (
 	upstreamPlace = socket.NewPlace("upstream")
 )
 
-func newConn(a *acceptor, in socket.Incoming) *conn {
-	c := &conn{a: a, from: in.RemoteAddr(), began: time.Since(epoch)}
-	return c
-}
-
 // start returns when the conn was accepted, by the process's clock. It is for a
 // conn that has not ended.
 func (c *conn) start() time.Duration {

@@ -21,13 +21,15 @@ func (c *conn) ended() {
 	if c.first == nobody {
 		c.first = Us
 	}
+	s := c.server()
 	if c.reason == Drained {
-		c.server().cut.Add(1)
+		s.cut.Add(1)
 	}
 	c.began = time.Since(epoch) - c.began
-	c.server().ledger.close(c)
-	if r := c.server().restless; r != nil {
-		r.remove(c)
+	c.bits.Or(isOver)
+	s.ledger.close(c)
+	if s.restless != nil {
+		s.restless.remove(c)
 	}
-	c.server().book.add(c)
+	s.book.add(line{c: c})
 }

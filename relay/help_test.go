@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -114,6 +115,7 @@ func start(t *testing.T, c Config) (*Server, lines) {
 	if c.Listen == nil {
 		c.Listen = []socket.Address{address(t, "127.0.0.1:0")}
 	}
+	c.LogRate = cmp.Or(c.LogRate, -1) // tests count lines
 	inMode(&c)
 	s, err := Start(t.Context(), c)
 	if err != nil {

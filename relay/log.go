@@ -4,45 +4,84 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"relayd/socket"
 )
 
-// A logbook has the lines of conns that have ended written by somebody else: a
-// log that stands still, a full pipe for one, must not stop an event loop.
-type logbook struct {
-	lines chan *conn
-	lost  atomic.Int64 // lines that found no room
+// A line is one of a conn's in the log.
+type line struct {
+	c     *conn
+	event logEvent
+	info  *ConnInfo // of a conn that lives, as it was when it was looked at
 }
 
-// maxLines is how many lines wait for a log that is slow.
-const maxLines = 4096
+// A logEvent is what a line is about.
+type logEvent uint8
 
-// add takes the line of a conn that has ended.
-func (b *logbook) add(c *conn) {
-	if !c.server().Log.Enabled(context.Background(), c.level()) {
+const (
+	hasEnded logEvent = iota
+	wasAccepted
+	lives
+)
+
+// log writes the line. The keys are stable.
+func (l line) log() {
+	switch l.event {
+	case hasEnded:
+		l.c.log()
+	case wasAccepted:
+		l.c.server().Log.Debug("conn accepted", "id", l.c.id(), "client", l.c.from, "listener", l.c.a.at)
+	case lives:
+		i := l.info
+		l.c.server().Log.Info("conn lives",
+			"id", i.ID,
+			"state", string(i.State),
+			"idle", i.Idle,
+			"up_bytes", i.Up.In,
+			"down_bytes", i.Down.Out,
+			"duration", i.Age.Round(time.Microsecond),
+			"client", i.Client,
+			"listener", i.Listener,
+			"upstream", i.Upstream,
+		)
+	}
+}
+
+// level is that of the line.
+func (l line) level() slog.Level {
+	switch l.event {
+	case wasAccepted:
+		return slog.LevelDebug
+	case lives:
+		return slog.LevelInfo
+	}
+	return l.c.level()
+}
+
+// logLife has a line written about a conn that lives, once in every period of
+// its life: if one has ended after before, when the watch last came by. Both
+// are of the process's clock.
+func (c *conn) logLife(before, now, every time.Duration) {
+	if !c.server().Log.Enabled(context.Background(), slog.LevelInfo) {
 		return
 	}
-	select {
-	case b.lines <- c:
-	default:
-		b.lost.Add(1)
+	c.mu.Lock()
+	began, over := c.began, c.bits.Load()&isOver != 0
+	c.mu.Unlock()
+	if over || periods(now-began, every) == periods(before-began, every) {
+		return
 	}
+	i := c.info(tick(now / tickLength))
+	i.Age = now - began // if it has ended by now, info did not know it
+	c.server().book.add(line{c: c, event: lives, info: &i})
 }
 
-// write writes lines until the last conn has ended.
-func (b *logbook) write(s *Server) {
-	for c := range b.lines {
-		c.log()
-		if n := b.lost.Swap(0); n > 0 {
-			s.Log.Warn("conns ended that are not logged: the log is slower than they", "conns", n)
-		}
-	}
-}
+// periods returns how many have passed at an age, which may lie before the
+// beginning.
+func periods(age, every time.Duration) int64 { return int64(max(age, 0) / every) }
 
-// log writes the conn's one line. The keys are stable. Nobody else has the conn.
+// log writes the line of the conn's end. Nobody else has the conn.
 func (c *conn) log() {
 	attrs := []any{
 		"id", c.id(),

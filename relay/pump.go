@@ -45,6 +45,7 @@ const (
 const (
 	relaying  = 1 << (2*pumpBits + iota) // the pumps have their halves
 	finishing                            // we let both sides finish
+	isOver                               // it has ended: began is how long it took
 )
 
 // mark sets a bit, and returns the word as it was before, p's bits first.

@@ -32,8 +32,16 @@ type Config struct {
 	// way. Zero means one for each processor but one, at least one; negative,
 	// or a system without them, goroutines only.
 	EventLoops int
-	// Log gets one line for each conn at its end. Nil discards.
+	// Log gets one line for each conn at its end, and on debug at its accept.
+	// Nil discards.
 	Log *slog.Logger
+	// LogEvery, if it is positive, makes the log get a line about each conn
+	// that lives, whenever it has lived so long again: to about a second.
+	LogEvery time.Duration
+	// LogRate bounds the lines about conns, per second, and those that are
+	// warnings, apart. What is left out is counted, and said once a second.
+	// Zero means 1000 a second, negative no bound.
+	LogRate int
 }
 
 // A Server accepts and relays. All its conns and listeners are below it in the
@@ -89,7 +97,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 			return nil, fmt.Errorf("event loops: %w", err)
 		}
 	}
-	s.book.lines = make(chan *conn, maxLines)
+	s.book.open()
 	go s.keep()
 	if err := serverKind.Init(s, nil, lifetime.Block); err != nil {
 		close(s.unwatched)
@@ -131,14 +139,13 @@ func (s *Server) begin() {
 }
 
 // released begins the end of what is not in the tree.
-func (s *Server) released() { close(s.book.lines) }
+func (s *Server) released() { close(s.book.closed) }
 
 // keep writes the log and ends what the conns needed, when the last one has
 // gone.
 func (s *Server) keep() {
 	defer close(s.done)
 	s.book.write(s)
-	<-s.unwatched
 	if s.restless != nil {
 		<-s.restless.stopped
 	}

@@ -19,6 +19,7 @@ type Stats struct {
 	LostUp    int64 // bytes that were read from a client and not delivered
 	LostDown  int64
 	Truncated int64 // conns that have lost bytes
+	Unlogged  int64 // lines about conns that the log was spared: see Config.LogRate
 
 	Dial     Histogram // how long dialling took, when it succeeded
 	Duration Histogram // how long conns lived
@@ -93,6 +94,7 @@ func (s *Server) Stats() Stats {
 		LostUp:    l.lostUp.Load(),
 		LostDown:  l.lostDown.Load(),
 		Truncated: l.cutOff.Load(),
+		Unlogged:  s.book.leftOut.Load(),
 		Dial:      l.dial.snapshot(),
 		Duration:  l.duration.snapshot(),
 		Cut:       l.shutdowns.snapshot(),

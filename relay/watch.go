@@ -46,19 +46,33 @@ type waiting struct {
 // watch looks at all conns until the last one is gone.
 func (s *Server) watch() {
 	defer close(s.unwatched)
-	every := time.NewTicker(s.sweep())
+	every := time.NewTicker(s.watchEvery())
 	defer every.Stop()
+	before := time.Since(epoch)
 	for {
 		select {
 		case <-every.C:
-			at := tickNow()
+			now := time.Since(epoch)
 			for _, c := range connKind.Below(&s.node) {
-				c.look(at)
+				c.look(tick(now / tickLength))
+				if s.LogEvery > 0 {
+					c.logLife(before, now, s.LogEvery)
+				}
 			}
+			before = now
 		case <-s.node.Done():
 			return
 		}
 	}
+}
+
+// watchEvery returns how often to look.
+func (s *Server) watchEvery() time.Duration {
+	every := s.sweep()
+	if s.LogEvery > 0 {
+		every = max(minSweep, min(every, s.LogEvery/8))
+	}
+	return every
 }
 
 // look ends c if its time is up. What dials has a bound of its own, and what

@@ -2,6 +2,7 @@ package tests
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -46,6 +47,7 @@ func startRelay(t *testing.T, c relay.Config) *relayd {
 	if c.Listen == nil {
 		c.Listen = []socket.Address{address(t, "127.0.0.1:0")}
 	}
+	c.LogRate = cmp.Or(c.LogRate, -1) // tests count lines
 	inMode(&c)
 	s, err := relay.Start(t.Context(), c)
 	if err != nil {
