@@ -26,6 +26,7 @@ type acceptor struct {
 
 	mu      sync.Mutex // several loops accept
 	trouble acceptTrouble
+	pulse   pulse
 }
 
 // run accepts on a goroutine until the listener is closed.
@@ -53,6 +54,7 @@ func (a *acceptor) AcceptEnded() {
 // Accepted makes a conn of an accepted connection and starts it. It hands it on
 // at once: dialling is the conn's own business.
 func (a *acceptor) Accepted(in socket.Incoming) {
+	a.pulse.beats.Add(1)
 	if a.trouble.now.Load() {
 		a.recovered()
 	}
@@ -93,6 +95,7 @@ type acceptTrouble struct {
 
 // AcceptFailed says that accepting fails, and how long to wait.
 func (a *acceptor) AcceptFailed(err error) time.Duration {
+	a.pulse.beats.Add(1)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	t := &a.trouble

@@ -56,6 +56,7 @@ type Server struct {
 	loops     *socket.Loops // nil: goroutines only
 	accepting sync.WaitGroup
 	acceptors atomic.Int64  // listeners that accept
+	accepts   []*acceptor   // one for each listener
 	stopping  chan struct{} // closed when accepting is to end
 	stopOnce  sync.Once
 	cut       atomic.Int64 // conns that a drain has ended by force
@@ -128,6 +129,7 @@ func (s *Server) begin() {
 	s.accepting.Add(len(s.listeners))
 	for _, l := range s.listeners {
 		a := &acceptor{s: s, l: l, at: l.Addr().String()}
+		s.accepts = append(s.accepts, a)
 		on, err := l.AcceptOn(s.loops, a)
 		if err != nil {
 			s.Log.Warn("accepting without event loops", "listener", a.at, "err", err)
