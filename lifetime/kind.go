@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,9 +136,22 @@ func (k Kind[T]) Of(n *Node) (t *T, ok bool) {
 // it looks. A T that is returned stays what it is, and may be released at any
 // moment.
 func (k Kind[T]) Below(parent *Node) []*T {
-	var list []*T
-	for _, n := range parent.kids() {
-		if t, ok := k.Of(n); ok {
+	list := k.AppendBelow(nil, parent)
+	slices.SortFunc(list, func(a, b *T) int { return byID((*Node)(unsafe.Pointer(a)), (*Node)(unsafe.Pointer(b))) })
+	return list
+}
+
+// AppendBelow appends what Below returns to list, in no order: who looks often
+// need not allocate.
+func (k Kind[T]) AppendBelow(list []*T, parent *Node) []*T {
+	parent.lock()
+	defer parent.unlock()
+	c := parent.first
+	if a := parent.attendant(); a != nil {
+		c = a.next
+	}
+	for ; c != nil; c = c.next {
+		if t, ok := k.Of(c); ok {
 			list = append(list, t)
 		}
 	}

@@ -49,16 +49,19 @@ func (s *Server) watch() {
 	every := time.NewTicker(s.watchEvery())
 	defer every.Stop()
 	before := time.Since(epoch)
+	var conns []*conn // the same each time: garbage would cost memory for each idle conn
 	for {
 		select {
 		case <-every.C:
 			now := time.Since(epoch)
-			for _, c := range connKind.Below(&s.node) {
+			conns = connKind.AppendBelow(conns[:0], &s.node)
+			for _, c := range conns {
 				c.look(tick(now / tickLength))
 				if s.LogEvery > 0 {
 					c.logLife(before, now, s.LogEvery)
 				}
 			}
+			clear(conns)
 			before = now
 		case <-s.node.Done():
 			return

@@ -26,7 +26,8 @@ func inScene(t *testing.T, given Timeouts, f func(t *testing.T, s *scene)) {
 		s.Timeouts = given.complete()
 		s.Log = slog.New(l)
 		s.To = address(t, "echo:")
-		s.book.lines = make(chan *conn, 1)
+		s.LogRate = -1
+		s.book.open()
 		if err := serverKind.Init(s, nil, s.Policy); err != nil {
 			t.Fatal(err)
 		}
