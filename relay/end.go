@@ -13,6 +13,10 @@ func (c *conn) ended() {
 	if c.node.End() == lifetime.ShutDown {
 		c.shutDown(c.node.Err()) // if nobody has noticed it before
 	}
+	s := c.server()
+	if s.restless != nil {
+		s.restless.remove(c) // which may hold c up, to move it: not under its lock
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.reason == noReason {
@@ -21,15 +25,11 @@ func (c *conn) ended() {
 	if c.first == nobody {
 		c.first = Us
 	}
-	s := c.server()
 	if c.reason == Drained {
 		s.cut.Add(1)
 	}
 	c.began = time.Since(epoch) - c.began
 	c.bits.Or(isOver)
 	s.ledger.close(c)
-	if s.restless != nil {
-		s.restless.remove(c)
-	}
 	s.book.add(line{c: c})
 }
