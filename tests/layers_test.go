@@ -44,6 +44,7 @@ var layers = []layer{
 		ours:   []string{"lifetime", "socket", "transform", "relay"},
 		modules: []string{
 			"github.com/lmittmann/tint",
+			"github.com/prometheus",
 			"github.com/spf13/cobra",
 			"github.com/spf13/pflag",
 			"golang.org/x/term",

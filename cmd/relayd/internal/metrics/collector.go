@@ -1,0 +1,201 @@
+package metrics
+
+import (
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"relayd/lifetime"
+	"relayd/relay"
+	"relayd/socket"
+)
+
+// A collector reads the figures of a relay at each scrape.
+type collector struct {
+	s       *relay.Server
+	census  *socket.Census // nil: nobody can tell
+	created time.Time      // since when it counts
+}
+
+func newCollector(s *relay.Server, census *socket.Census) *collector {
+	return &collector{s, census, time.Now()}
+}
+
+// desc describes a metric of the relay.
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("relayd_"+name, help, labels, nil)
+}
+
+// The metrics.
+var (
+	conns = desc("conns", "Conns that live, by the listener that accepted them and by how far they have come.",
+		"listener", "state")
+	accepted  = desc("conns_accepted_total", "Connections accepted that became conns.")
+	refused   = desc("conns_refused_total", "Connections accepted and reset at once, by reason.", "reason")
+	ended     = desc("conns_ended_total", "Conns that have ended, by reason and by who closed first.", "reason", "first_closer")
+	truncated = desc("conns_truncated_total", "Conns that have ended with bytes lost.")
+	moved     = desc("bytes_total", "Bytes moved: up is from client to upstream, in is what was read, and out what was written.",
+		"direction", "point")
+	lost     = desc("lost_bytes_total", "Bytes that were read, and not delivered.", "direction")
+	unlogged = desc("log_lines_left_out_total", "Lines about conns that the log was spared.")
+	draining = desc("draining", "1 when no connection is accepted any more, 0 before.")
+
+	dial     = desc("dial_duration_seconds", "How long dialling the upstream took, where it succeeded.")
+	duration = desc("conn_duration_seconds", "How long conns lived that have ended.")
+	shutdown = desc("shutdown_duration_seconds", "How long conns that were killed took until everything was released.")
+
+	resources = desc("resources", "Resources that are not released: sockets, halves, stages and what is above them.",
+		"kind", "state")
+	orphans = desc("resource_orphans",
+		"Live resources whose owner has dropped them, and that children hold. The process of an exec: address is one by design.", "kind")
+	drops = desc("drops_total", "Drops of resources, by what the drop policy has made of them.", "outcome")
+	stray = desc("sockets_unaccounted", "Open sockets that no resource answers for, in two looks running. It should be 0.")
+)
+
+// Bounds of classic buckets: from 1 ms to 16 s, from 16 ms to 3 days, and from
+// a quarter of a millisecond to 4 s.
+var (
+	dialPowers     = powers{-10, 4, 1}
+	durationPowers = powers{-6, 18, 2}
+	shutdownPowers = powers{-12, 2, 1}
+)
+
+// Describe names all metrics of the relay.
+func (c *collector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		conns, accepted, refused, ended, truncated, moved, lost, unlogged, draining,
+		dial, duration, shutdown, resources, orphans, drops, stray,
+	} {
+		to <- d
+	}
+}
+
+// Collect reads them.
+func (c *collector) Collect(to chan<- prometheus.Metric) {
+	c.collectConns(to)
+	c.collectStats(to)
+	collectResources(to)
+	if c.census == nil {
+		return
+	}
+	strays, err := c.census.Strays()
+	if err != nil {
+		to <- prometheus.NewInvalidMetric(stray, err)
+		return
+	}
+	gauge(to, stray, float64(len(strays)))
+}
+
+// send sends a metric, or why there is none: a label that is not UTF-8 must not
+// take the process down.
+func send(to chan<- prometheus.Metric, d *prometheus.Desc, t prometheus.ValueType, v float64, labels []string) {
+	for i := range labels {
+		labels[i] = strings.ToValidUTF8(labels[i], "\uFFFD")
+	}
+	m, err := prometheus.NewConstMetric(d, t, v, labels...)
+	if err != nil {
+		m = prometheus.NewInvalidMetric(d, err)
+	}
+	to <- m
+}
+
+func gauge(to chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {
+	send(to, d, prometheus.GaugeValue, v, labels)
+}
+
+func counter(to chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {
+	send(to, d, prometheus.CounterValue, v, labels)
+}
+
+// collectConns counts conns by listener and state, those that there are none of,
+// too.
+func (c *collector) collectConns(to chan<- prometheus.Metric) {
+	type class struct {
+		listener string
+		state    relay.ConnState
+	}
+	count := make(map[class]int)
+	for _, a := range c.s.Addrs() {
+		for _, s := range []relay.ConnState{relay.Dialling, relay.Open, relay.HalfOpen, relay.Lingering, relay.ShutDown} {
+			count[class{a.String(), s}] = 0
+		}
+	}
+	for _, i := range c.s.Conns() {
+		count[class{i.Listener, i.State}]++
+	}
+	for k, n := range count {
+		gauge(to, conns, float64(n), k.listener, string(k.state))
+	}
+	isDraining := 0.0
+	if c.s.Draining() {
+		isDraining = 1
+	}
+	gauge(to, draining, isDraining)
+}
+
+// collectStats shows the server's figures.
+func (c *collector) collectStats(to chan<- prometheus.Metric) {
+	st := c.s.Stats()
+	counter(to, accepted, float64(st.Accepted))
+	for reason, n := range st.Refused {
+		counter(to, refused, float64(n), reason)
+	}
+	for end, n := range allEnds(st.Ended) {
+		counter(to, ended, float64(n), end.Reason.String(), end.First.String())
+	}
+	counter(to, truncated, float64(st.Truncated))
+	counter(to, moved, float64(st.Moved.UpIn), "up", "in")
+	counter(to, moved, float64(st.Moved.UpOut), "up", "out")
+	counter(to, moved, float64(st.Moved.DownIn), "down", "in")
+	counter(to, moved, float64(st.Moved.DownOut), "down", "out")
+	counter(to, lost, float64(st.LostUp), "up")
+	counter(to, lost, float64(st.LostDown), "down")
+	counter(to, unlogged, float64(st.Unlogged))
+	to <- newHistogram(dial, st.Dial, dialPowers, c.created)
+	to <- newHistogram(duration, st.Duration, durationPowers, c.created)
+	to <- newHistogram(shutdown, st.Cut, shutdownPowers, c.created)
+}
+
+// allEnds adds to the ends that there were those that there were none of: a
+// series that begins at 1 hides its first event from rate and increase.
+func allEnds(seen map[relay.End]int64) map[relay.End]int64 {
+	all := make(map[relay.End]int64)
+	for r := relay.EOF; r <= relay.Killed; r++ {
+		for side := relay.Client; side <= relay.Us; side++ {
+			all[relay.End{Reason: r, First: side}] = 0
+		}
+	}
+	for end, n := range seen {
+		all[end] = n
+	}
+	return all
+}
+
+// collectResources counts what lives in the process, and what drops have come
+// to.
+func collectResources(to chan<- prometheus.Metric) {
+	type class struct {
+		kind  string
+		state lifetime.State
+	}
+	all := make(map[class]int)
+	lonely := make(map[string]int)
+	for c, n := range lifetime.Tally(nil) {
+		all[class{c.Kind, c.State}] += n
+		if c.State == lifetime.Live && !c.Owned {
+			lonely[c.Kind] += n
+		} else {
+			lonely[c.Kind] += 0
+		}
+	}
+	for c, n := range all {
+		gauge(to, resources, float64(n), c.kind, c.state.String())
+	}
+	for kind, n := range lonely {
+		gauge(to, orphans, float64(n), kind)
+	}
+	for o, n := range lifetime.Drops() {
+		counter(to, drops, float64(n), o.String())
+	}
+}
