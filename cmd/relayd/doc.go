@@ -26,12 +26,23 @@
 // # Signals
 //
 // The first TERM or INT stops accepting, waits for the live conns for up to
-// --drain-timeout, and then cuts them. A second one cuts them at once.
+// --drain-timeout, and then cuts them: all at once, or one by one over
+// --drain-spread. A second one cuts all that are left at once.
 //
 // # Output
 //
 // Standard output gets what relayd listens on and a line to try it with;
-// standard error gets the log, a line for each conn at its end.
+// standard error gets the log, a line for each conn at its end. Above --log-rate
+// lines a second the rest is counted, and the count logged once a second; lines
+// that are warnings have a rate of their own.
+//
+// # Service manager
+//
+// To the manager that NOTIFY_SOCKET names, systemd for one, relayd says when it
+// accepts (READY), how many conns it has (STATUS), and that it stops, with the
+// number of those left (STOPPING, EXTEND_TIMEOUT_USEC). With a watchdog
+// (WATCHDOG_USEC) it gives a sign of life twice in its time, but only if all event
+// loops turn and no listener leaves connections waiting.
 //
 // # Exit codes
 //

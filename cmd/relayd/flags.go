@@ -20,11 +20,13 @@ type runFlags struct {
 	up, down     chainFlag
 	timers       timerFlags
 	drainTimeout timeout
+	drainSpread  timeout
 	dropPolicy   lifetime.Policy
 	eventLoop    eventLoops
 	readyFile    string
 	logFormat    choice
 	logLevel     slog.Level
+	logOf        logFlags
 }
 
 // add puts the flags into set, with their defaults.
@@ -40,11 +42,13 @@ func (f *runFlags) add(set *pflag.FlagSet) {
 	set.Var(&f.down, "down", "send what the upstream sends through `STAGE`; repeatable, in order")
 	f.timers.add(set)
 	set.Var(&f.drainTimeout, "drain-timeout", "after TERM or INT, wait `TIME` for live conns; 0 or off waits for ever")
+	set.Var(&f.drainSpread, "drain-spread", "and then cut those that are left one by one over `TIME`; off cuts them at once")
 	set.Var(&f.dropPolicy, "drop-policy", "drop accepted sockets under `POLICY`: refcount, trap, close-children or block")
 	set.Var(&f.eventLoop, "event-loop", "relay plain bytes on event loops: auto, off, or a `NUMBER` of them")
 	set.StringVar(&f.readyFile, "ready-file", "", "write the addresses listened on to `FILE`, one a line, when accepting")
 	set.Var(&f.logFormat, "log-format", "write the log as `FORMAT`: text or json")
 	set.TextVar(&f.logLevel, "log-level", slog.LevelInfo, "log at `LEVEL` and above: debug, info, warn or error")
+	f.logOf.add(set)
 }
 
 func mustAddress(s string) socket.Address {

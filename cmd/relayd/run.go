@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"relayd/cmd/relayd/internal/notify"
 	"relayd/relay"
 	"relayd/socket"
 	"relayd/transform"
@@ -22,6 +23,7 @@ var errSecondSignal = errors.New("second signal")
 // run is relayd run: it is the one place that knows all packages.
 func run(f *runFlags, stdout, stderr io.Writer) error {
 	tuneMemory()
+	manager := notify.New()
 	log := newLog(stderr, f.logFormat.value, f.logLevel)
 	// Before listening, so that a signal is never missed.
 	signals := make(chan os.Signal, 2)
@@ -37,6 +39,8 @@ func run(f *runFlags, stdout, stderr io.Writer) error {
 		Policy:     f.dropPolicy,
 		EventLoops: f.eventLoop.count(),
 		Log:        log,
+		LogEvery:   time.Duration(f.logOf.every),
+		LogRate:    f.logOf.rate.perSecond(),
 	})
 	if err != nil {
 		return startError(err)
@@ -46,6 +50,8 @@ func run(f *runFlags, stdout, stderr io.Writer) error {
 		return &exitError{code: exitFailure, err: err}
 	}
 	defer removeReadyFile(f.readyFile)
+	herald := startHerald(manager, server, log)
+	defer herald.end()
 
 	var s os.Signal
 	select {
@@ -55,7 +61,8 @@ func run(f *runFlags, stdout, stderr io.Writer) error {
 		return nil
 	}
 	log.Info("draining", "signal", s.String(), "conns", server.Live(), "timeout", f.drainTimeout.String())
-	return drain(server, time.Duration(f.drainTimeout), signals, log)
+	herald.drain()
+	return drain(server, time.Duration(f.drainTimeout), time.Duration(f.drainSpread), signals, log)
 }
 
 // startError sorts what Start refuses: an address that can never be right is
@@ -85,17 +92,12 @@ func abandon(server *relay.Server) {
 }
 
 // drain ends the server: in its time, or at once at the next signal.
-func drain(server *relay.Server, limit time.Duration, signals <-chan os.Signal, log *slog.Logger) error {
+func drain(server *relay.Server, limit, spread time.Duration, signals <-chan os.Signal, log *slog.Logger) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	if limit > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, limit)
-		defer stop()
-	}
 	watched := make(chan struct{})
 	go cutAtSignal(ctx, signals, cancel, watched)
-	result, err := server.Drain(ctx)
+	result, err := server.DrainWithin(ctx, limit, spread)
 	cancel(nil)
 	<-watched
 	switch {
