@@ -23,10 +23,7 @@ import (
 )
 
 // A fakeManager is a service manager that writes down what it hears.
-type fakeManager struct {
-	at *net.UnixConn
-	to *notify.Manager
-}
+type fakeManager struct{ at *net.UnixConn }
 
 // newFakeManager listens at a socket, which it puts into the environment.
 func newFakeManager(t *testing.T) *fakeManager {
