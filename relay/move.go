@@ -112,11 +112,14 @@ func (r *restless) moveAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for c, h := range r.conns {
-		switch h.away = !h.away; {
-		case !c.plain():
-		case h.away:
+		// Who has not arrived yet is not sent back: on a slow machine nobody
+		// would ever get anywhere.
+		if !c.plain() || c.bits.Load()&relaying == 0 || c.client.OnLoop() == h.away {
+			continue
+		}
+		if h.away = !h.away; h.away {
 			c.move(nil)
-		default:
+		} else {
 			c.move(h.loop)
 		}
 	}
