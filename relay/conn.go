@@ -131,7 +131,7 @@ func (c *conn) run(l *socket.Loop) {
 		c.node.Leave()
 		return
 	}
-	if l != nil && c.plain() && l.Fits(&c.client) && l.Fits(&c.upstream) {
+	if l != nil && c.plain() && c.fits(l) {
 		c.mu.Lock()
 		c.unusual().to = l
 		c.mu.Unlock()

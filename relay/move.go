@@ -13,8 +13,8 @@ import (
 // counters stay what they are; bytes under way are written before any that are
 // read later.
 
-// move takes the conn to a loop, or to goroutines if l is nil. It does not wait.
-// A direction that has ended stays so.
+// move takes the conn, which fits, to a loop, or to goroutines if l is nil. It
+// does not wait. A direction that has ended stays so.
 func (c *conn) move(l *socket.Loop) {
 	c.mu.Lock()
 	c.unusual().to = l
@@ -31,11 +31,17 @@ func (c *conn) move(l *socket.Loop) {
 func (c *conn) target() *socket.Loop {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.rare == nil || c.rare.to == nil || !c.rare.to.Fits(&c.client) || !c.rare.to.Fits(&c.upstream) {
+	if c.rare == nil || c.rare.to == nil || !c.fits(c.rare.to) {
 		return nil
 	}
 	return c.rare.to
 }
+
+// fits reports whether a loop can relay the conn, which relays already. One that
+// does not fit must not be moved either: the direction from a socket of the
+// system's lets go at once, and would then be deaf until something arrives from
+// the other one.
+func (c *conn) fits(l *socket.Loop) bool { return l.Fits(&c.client) && l.Fits(&c.upstream) }
 
 // stopped notes that p moves bytes no more: it has ended, or has let go to move. It
 // reports whether the other direction has stopped, too.
@@ -114,7 +120,7 @@ func (r *restless) moveAll() {
 	for c, h := range r.conns {
 		// Who has not arrived yet is not sent back: on a slow machine nobody
 		// would ever get anywhere.
-		if !c.plain() || c.bits.Load()&relaying == 0 || c.client.OnLoop() == h.away {
+		if !c.plain() || c.bits.Load()&relaying == 0 || !c.fits(h.loop) || c.client.OnLoop() == h.away {
 			continue
 		}
 		if h.away = !h.away; h.away {

@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"relayd/lifetime"
 )
@@ -207,4 +210,40 @@ func TestDropBesideALoopsCopy(t *testing.T) {
 		t.Errorf("%d, %v; want a clean end", n, err)
 	}
 	r.close(t, r.down.Drop, r.toB.Drop)
+}
+
+// A copy on a goroutine hears a Yield at any moment, also at its very beginning,
+// when its sockets have just come from a loop and nobody can be woken there yet.
+func TestYieldAsACopyBegins(t *testing.T) {
+	r := newRelayed(t, "127.0.0.1:0")
+	l := loops(t, 1).list[0]
+	for i := range 1_000 {
+		onLoop := copyOn(t, l, r.toB, r.up)
+		r.up.Yield()
+		within(t, onLoop.over, "yield on the loop")
+		ended := make(chan error)
+		var begun atomic.Bool
+		go func() {
+			begun.Store(true)
+			_, err := Copy(r.toB, r.up, new(Moved))
+			ended <- err
+		}()
+		for !begun.Load() {
+			runtime.Gosched()
+		}
+		for range i % 64 { // another moment each time
+			runtime.Gosched()
+		}
+		r.up.Yield()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, ErrYielded) {
+				t.Fatalf("round %d: %v, want %v", i, err, ErrYielded)
+			}
+		case <-time.After(patience):
+			r.a.Resource().Shutdown(context.Background(), nil)
+			t.Fatalf("round %d: the copy has not heard, and ended only with %v", i, <-ended)
+		}
+	}
+	r.close(t, r.up.Drop, r.toA.Drop, r.down.Drop, r.toB.Drop)
 }

@@ -13,7 +13,8 @@ var ErrYielded = errors.New("the copy has let go, to go on elsewhere")
 // A yielding is a copy being asked to let go.
 type yielding struct {
 	mu    sync.Mutex // held while a goroutine is woken for it, and while it lets go
-	to    *WriteHalf // where a goroutine copies to now
+	on    bool       // a goroutine reads, to copy or to stage
+	to    *WriteHalf // where it copies to, if it is to be woken there
 	carry []byte     // what was read, and not written
 }
 
@@ -34,13 +35,15 @@ func (r *ReadHalf) Yield() {
 	k, ok := s.t.(*kernelTransport)
 	switch {
 	case !ok:
-	case y.to == nil:
+	case !y.on:
 		k.mu.Lock()
 		k.poke()
 		k.mu.Unlock()
 	default:
 		k.nudge(reading)
-		y.to.socket().t.(*kernelTransport).nudge(writing)
+		if y.to != nil {
+			y.to.socket().t.(*kernelTransport).nudge(writing)
+		}
 	}
 }
 
@@ -58,27 +61,61 @@ func (r *ReadHalf) yield(m *mover) error {
 	return ErrYielded
 }
 
-// begin notes that a goroutine copies from r to w, and end that it does no more:
-// whoever was nudged is so no more.
+// begin notes that a goroutine copies from r to w, or stages if w is nil, and
+// end that it does no more: whoever was nudged is so no more. Both sockets are
+// parked before, as only who is can be nudged.
 
 func (y *yielding) begin(r *ReadHalf, w *WriteHalf) {
-	_, from := r.socket().t.(*kernelTransport)
-	_, to := w.socket().t.(*kernelTransport)
-	if from && to {
-		y.mu.Lock()
-		y.to = w
-		y.mu.Unlock()
+	if !r.parks() {
+		return
 	}
+	if w != nil && !w.parks() {
+		w = nil
+	}
+	y.mu.Lock()
+	y.on, y.to = true, w
+	y.mu.Unlock()
 }
 
 func (y *yielding) end(r *ReadHalf) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if y.to != nil {
-		r.socket().t.(*kernelTransport).steady(reading)
-		y.to.socket().t.(*kernelTransport).steady(writing)
-		y.to = nil
+	if !y.on {
+		return
 	}
+	r.socket().t.(*kernelTransport).steady(reading)
+	if y.to != nil {
+		y.to.socket().t.(*kernelTransport).steady(writing)
+	}
+	y.on, y.to = false, nil
+}
+
+// parks parks a connection of the system's. It reports false for any other, and
+// for one that cannot be parked: the next operation will say why.
+
+func (r *ReadHalf) parks() bool {
+	if r.node.Enter() != nil {
+		return false
+	}
+	defer r.node.Leave()
+	return r.socket().parks()
+}
+
+func (w *WriteHalf) parks() bool {
+	if w.node.Enter() != nil {
+		return false
+	}
+	defer w.node.Leave()
+	return w.socket().parks()
+}
+
+func (s *Socket) parks() bool {
+	k, ok := s.t.(*kernelTransport)
+	if !ok {
+		return false
+	}
+	_, err := k.park()
+	return err == nil
 }
 
 // resume gives m what an earlier copy from r has left. It reports how much that
