@@ -60,6 +60,7 @@
 // # Writing a stage down
 //
 // A stage is written as a name, or as a name and options: gzip, gzip:level=9.
+// A stage with a main option takes its value without its key: exec:cat.
 // [ParseStage] reads that form, [Stage.String] writes it back in one canonical
 // spelling, [Stages] lists what there is. [NewStage] makes a stage that is not
 // in the list out of a function.

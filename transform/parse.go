@@ -3,9 +3,14 @@ package transform
 // The grammar of stages, for flags, environment, config and API alike:
 //
 //	chain  = [ stage { "," stage } ] .
-//	stage  = name [ ":" option { "," option } ] .
+//	stage  = name [ ":" ( option | value ) { "," option } ] .
 //	option = key "=" value .
 //	value  = quoted | bare .
+//
+// A value without a key is that of the stage's main option, if it has one:
+// hash:sha256 is hash:algorithm=sha256, and the shorter is the canonical form.
+// It must not look like an option, which begins with letters, digits, "-" and
+// "_", and "=": then it is put in quotes.
 //
 // A quoted value is a Go string in double quotes. A bare one is any text
 // without a comma that does not begin with a double quote. A comma ends a stage
@@ -22,6 +27,7 @@ import (
 const stageForm = "a stage is written name or name:key=value,key=value"
 
 // ParseStage parses a stage as it is written: name or name:key=value,key=value.
+// The key of a stage's main option is left out, if that comes first: name:value.
 // A value that holds a comma is put in double quotes, as a Go string.
 //
 // The error is an [*Error] that says at which byte of the text, counted from 1,
@@ -109,19 +115,50 @@ func (p *parser) stage() (Stage, error) {
 			return Stage{}, err
 		}
 	}
+	if err := def.complete(values); err != nil {
+		return Stage{}, p.errorf(start, "%w", err)
+	}
 	return newStage(def, values), nil
+}
+
+// complete reports what is missing, or does not go together.
+func (def *definition) complete(values []string) error {
+	for i, o := range def.Options {
+		if o.Required && values[i] == "" {
+			return fmt.Errorf("stage %s needs its option %q: write %s", def.Name, o.Name, def.form(o))
+		}
+	}
+	if def.check == nil {
+		return nil
+	}
+	return def.check(values)
+}
+
+// form is how the stage is written with an option.
+func (def *definition) form(o Option) string {
+	form := def.Name + ":"
+	if !o.Main {
+		form += o.Name + "="
+	}
+	return form + strings.ToUpper(o.Name)
 }
 
 // options takes the colon and the options after it, and puts their canonical
 // values into values, which holds the defaults.
 func (p *parser) options(def *definition, values []string) error {
 	given := make([]bool, len(values))
+	first := p.pos + 1
 	for more := true; more; more = p.peek() == ',' && p.optionFollows() {
 		p.pos++ // the colon, or a comma
 		start := p.pos
-		i, err := p.key(def)
-		if err != nil {
-			return err
+		i := slices.IndexFunc(def.Options, isMain)
+		if i < 0 || start > first || hasKey(p.text[start:]) {
+			var err error
+			if i, err = p.key(def); err != nil {
+				return err
+			}
+		} else if c := p.peek(); c == 0 || c == ',' {
+			return p.errorf(start, "value expected: write %s", def.form(def.Options[i]))
 		}
 		option := &def.Options[i]
 		if given[i] {
@@ -140,6 +177,16 @@ func (p *parser) options(def *definition, values []string) error {
 	}
 	return nil
 }
+
+func isMain(o Option) bool { return o.Main }
+
+// hasKey reports whether text begins as an option does, and not as a value.
+func hasKey(text string) bool {
+	key, _, ok := strings.Cut(text, "=")
+	return ok && key != "" && strings.Trim(key, keyBytes) == ""
+}
+
+const keyBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 // optionFollows reports whether the comma at pos ends an option, not the stage.
 func (p *parser) optionFollows() bool {
@@ -196,10 +243,22 @@ func newStage(def *definition, values []string) Stage {
 			continue
 		}
 		b.WriteByte(sep)
-		b.WriteString(o.Name + "=" + quote(values[i]))
+		b.WriteString(o.written(values[i], sep == ':'))
 		sep = ','
 	}
 	return Stage{name: def.Name, text: b.String(), def: def, open: def.build(values)}
+}
+
+// written is the option as newStage writes it: the key of the main one is left
+// out where it may be.
+func (o Option) written(value string, first bool) string {
+	switch {
+	case !o.Main || !first:
+		return o.Name + "=" + quote(value)
+	case value == "" || hasKey(value):
+		return strconv.Quote(value)
+	}
+	return quote(value)
 }
 
 // quote writes a value so that the parser reads the same value again.

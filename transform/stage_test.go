@@ -114,10 +114,22 @@ func TestStagesList(t *testing.T) {
 			if got := example.String(); got != info.Example {
 				t.Errorf("the example %s is written %s", info.Example, got)
 			}
-			plain := mustParse(t, info.Name)
-			for _, o := range info.Options {
+			needs := slices.ContainsFunc(info.Options, func(o transform.Option) bool { return o.Required })
+			plain := example
+			if !needs {
+				plain = mustParse(t, info.Name)
+			} else if s, err := transform.ParseStage(info.Name); err == nil {
+				t.Errorf("%s lacks a required option and is parsed as %s", info.Name, s)
+			}
+			for i, o := range info.Options {
 				if o.Doc == "" || o.Values == "" {
 					t.Errorf("option %s is not documented", o.Name)
+				}
+				if o.Main && i > 0 || o.Required && o.Default != "" {
+					t.Errorf("option %s is main and not the first, or required and has a default", o.Name)
+				}
+				if needs {
+					continue
 				}
 				explicit := mustParse(t, info.Name+":"+o.Name+"="+o.Default)
 				if explicit.String() != plain.String() {

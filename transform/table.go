@@ -31,9 +31,16 @@ type Info struct {
 // Option describes one option of a stage.
 type Option struct {
 	Name    string
-	Default string // in canonical form
+	Default string // in canonical form; see Required
 	Values  string // which values there are, in words
 	Doc     string // one line
+
+	// Main says that the option may be given first and without its name, as
+	// the algorithm in hash:sha256. At most one is, the first of the list.
+	Main bool
+	// Required says that there is no default: the option must be given, and
+	// must not be empty.
+	Required bool
 
 	// canon returns the canonical form of a value. Its error
 	// says what a good one is.
@@ -43,6 +50,10 @@ type Option struct {
 // A definition is all there is to know about a stage.
 type definition struct {
 	Info
+
+	// check, if not nil, reports what is wrong with values that are right each
+	// by itself: that they contradict each other, or name what is not there.
+	check func(values []string) error
 
 	// build returns what opens the stage with the given option values, one for each
 	// of Options, all canonical.
