@@ -20,8 +20,9 @@ type Chain []Stage
 // stage r is a [Readier] and a [Waiter] and nothing more; in particular it is no
 // io.Closer, which r of an empty chain may well be.
 //
-// close is never nil. It closes the stages from the source outwards, all of
-// them, whatever each of them returns or panics with, and returns the first
+// close is never nil. It cuts what the stages wait for, and closes them from the
+// last to the first, so that none is still reading one that was closed: all of
+// them, whatever each of them returns or panics with. It returns the first
 // error. It does not close src. It may be called twice, and then returns the
 // same again.
 func (c Chain) Open(src io.Reader) (r io.Reader, close func() error) { return c.OpenAt(src, nil) }
@@ -31,22 +32,26 @@ func (c Chain) OpenAt(src io.Reader, at *Site) (r io.Reader, close func() error)
 	if len(c) == 0 {
 		return src, closeNothing
 	}
-	at = at.orNowhere()
-	links := make(links, len(c))
-	for i := range links {
-		links[i].start(c[i], src, at)
-		src = &links[i]
+	o := &openChain{at: at.orNowhere(), links: make([]link, len(c))}
+	for i := range o.links {
+		o.links[i].start(c[i], src, o.at)
+		src = &o.links[i]
 	}
-	return src, links.close
+	return src, o.close
 }
 
 func closeNothing() error { return nil }
 
-type links []link
+// An openChain is a chain at work.
+type openChain struct {
+	at    *Site
+	links []link
+}
 
-func (ls links) close() (first error) {
-	for i := range ls {
-		if err := ls[i].close(); err != nil && first == nil {
+func (o *openChain) close() (first error) {
+	o.at.cuts.cut()
+	for i := len(o.links) - 1; i >= 0; i-- {
+		if err := o.links[i].close(); err != nil && first == nil {
 			first = err
 		}
 	}

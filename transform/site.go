@@ -3,12 +3,15 @@ package transform
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"sync"
 
 	"relayd/lifetime"
 )
 
 // A Site is where a chain is open, as far as its stages may know. Most need
-// none of it: what a stage does to the bytes does not depend on it.
+// none of it: what a stage does to the bytes does not depend on it. A Site is for
+// one chain.
 type Site struct {
 	Conn      string // the conn's id, for names of files and lines of the log
 	Direction string // "up", from the client to the upstream, or "down"
@@ -21,10 +24,63 @@ type Site struct {
 	// program, a module's instance), so that a shutdown of the conn ends
 	// them. Nil makes them roots.
 	Owner *lifetime.Node
+
+	cuts *cuts // nil before the chain is open
+}
+
+// Cut ends whatever the chain's stages are waiting for, besides their source: a
+// program that neither reads nor writes. Whoever makes the source of an open
+// chain fail calls it, too, because such a stage may not be reading then. What
+// was under way in a stage may be lost. Any goroutine may call it, at any time
+// after [Chain.OpenAt], more than once.
+func (s *Site) Cut() {
+	if s.cuts != nil {
+		s.cuts.cut()
+	}
+}
+
+// OnCut has f called when the chain is cut or closed, which may be now. f must
+// not wait. It is for stages.
+func (s *Site) OnCut(f func()) {
+	if s.cuts != nil {
+		s.cuts.add(f)
+	}
+}
+
+// cuts are what a cut calls.
+type cuts struct {
+	mu   sync.Mutex
+	done bool
+	list []func()
+}
+
+func (c *cuts) add(f func()) {
+	c.mu.Lock()
+	done := c.done
+	if !done {
+		c.list = append(c.list, f)
+	}
+	c.mu.Unlock()
+	if done {
+		f()
+	}
+}
+
+func (c *cuts) cut() {
+	c.mu.Lock()
+	c.done = true
+	list := slices.Clone(c.list)
+	c.mu.Unlock()
+	for _, f := range list {
+		f()
+	}
 }
 
 // nowhere is the site of a chain that was opened without one.
 var nowhere = &Site{Log: slog.New(slog.DiscardHandler)}
+
+// Say writes a line to the log, for stages outside this package.
+func (s *Site) Say(level slog.Level, message string, args ...any) { s.say(level, message, args...) }
 
 // say writes a line to the log.
 func (s *Site) say(level slog.Level, message string, args ...any) {
@@ -36,10 +92,13 @@ func (s *Site) say(level slog.Level, message string, args ...any) {
 
 // orNowhere makes a site that stages can use without asking.
 func (s *Site) orNowhere() *Site {
-	switch {
-	case s == nil:
-		return nowhere
-	case s.Log == nil:
+	if s == nil {
+		s = new(Site)
+	}
+	if s.cuts == nil {
+		s.cuts = new(cuts)
+	}
+	if s.Log == nil {
 		with := *s
 		with.Log = nowhere.Log
 		return &with

@@ -6,6 +6,7 @@ package transform
 import (
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,23 +40,27 @@ type source struct {
 	n    int64 // bytes read so far
 	next error // came together with bytes, is due at the next Read
 	err  error // how the source ended, once a Read has said so
+
+	// ended is set after err: a stage may read on a goroutine of its own.
+	ended atomic.Bool
 }
 
 func (s *source) reset(r io.Reader, site *Site) {
-	ready, _ := r.(Readier)
-	wait, _ := r.(Waiter)
-	*s = source{r: r, ready: ready, wait: wait, site: site}
+	s.r, s.site, s.n, s.next, s.err = r, site, 0, nil, nil
+	s.ended.Store(false)
+	s.ready, _ = r.(Readier)
+	s.wait, _ = r.(Waiter)
 }
 
 // Read returns bytes or an error, never both and, for a p with room, never
 // neither. So a source that failed has failed when err is set, and a stage
 // cannot lose the bytes that came along with an error.
 func (s *source) Read(p []byte) (int, error) {
-	if s.err == nil {
-		s.err, s.next = s.next, nil
-	}
 	if s.err != nil {
 		return 0, s.err
+	}
+	if s.next != nil {
+		return 0, s.end(s.next)
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -71,12 +76,17 @@ func (s *source) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		if err != nil {
-			s.err = err
-			return 0, err
+			return 0, s.end(err)
 		}
 	}
-	s.err = io.ErrNoProgress
-	return 0, s.err
+	return 0, s.end(io.ErrNoProgress)
+}
+
+// end notes how the source ended.
+func (s *source) end(err error) error {
+	s.err = err
+	s.ended.Store(true)
+	return err
 }
 
 // Ready makes a source a Readier, whatever r is.
@@ -90,4 +100,4 @@ func (s *source) Wait(d time.Duration) bool {
 }
 
 // failed reports whether a Read has returned an error other than the end.
-func (s *source) failed() bool { return s.err != nil && s.err != io.EOF }
+func (s *source) failed() bool { return s.ended.Load() && s.err != io.EOF }
