@@ -120,6 +120,10 @@ func ExampleStages() {
 		}
 		fmt.Printf("%s: %s\n", stage.Name, stage.Summary)
 		for _, o := range stage.Options {
+			if o.Required {
+				fmt.Printf("  %s: %s, required\n", o.Name, o.Values)
+				continue
+			}
 			fmt.Printf("  %s: %s, default %s\n", o.Name, o.Values, o.Default)
 		}
 	}

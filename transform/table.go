@@ -16,6 +16,7 @@ var table = []*definition{
 	&unzstdDefinition,
 	&s2Definition,
 	&uns2Definition,
+	&execDefinition,
 }
 
 // Info describes a stage to its users.

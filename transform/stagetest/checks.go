@@ -99,6 +99,9 @@ func (s *subject) splits() error {
 // interactive gives one byte at a time, and wants it back before the next is
 // asked for.
 func (s *subject) interactive() error {
+	if s.Ahead {
+		return s.interactiveAhead()
+	}
 	if s.decodes {
 		return nil
 	}

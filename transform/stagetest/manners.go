@@ -58,6 +58,9 @@ func closes(r io.ReadCloser, f *feed, reads, size int) error {
 
 // readyHonest wants no Read to wait after Ready was true.
 func (s *subject) readyHonest() error {
+	if s.Ahead {
+		return s.readyAhead()
+	}
 	for _, size := range []int{1, 100, 64 << 10} {
 		for _, piece := range []int{1, 50, 3000} {
 			input, _ := s.portion(1000 * piece)

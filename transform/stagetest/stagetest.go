@@ -39,6 +39,11 @@ type Options struct {
 	// sees, while it waits for more input and while its output is read slowly.
 	// What undoes it is not counted. Default: it is not measured.
 	Memory int64
+
+	// Ahead says that the stage reads its source on a goroutine of its own, and
+	// not only when it is asked for output, as a stage does that runs a
+	// program. It must give back what it is given.
+	Ahead bool
 }
 
 // TestStage checks what open returns against the contract of a stage:

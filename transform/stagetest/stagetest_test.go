@@ -208,6 +208,45 @@ func TestBadStagesAreFound(t *testing.T) {
 	}
 }
 
+// A stage that reads ahead is not asked when it reads.
+func TestAheadIsChecked(t *testing.T) {
+	TestStage(t, openPass, Options{Ahead: true})
+	for name, test := range map[string]struct {
+		open  func(src io.Reader) io.ReadCloser
+		found []string
+	}{
+		"lagger":  {func(src io.Reader) io.ReadCloser { return &lagger{pass: pass{src: src}} }, []string{"interactive", "ready-honest"}},
+		"eager":   {func(src io.Reader) io.ReadCloser { return &eager{pass{src: src}} }, []string{"ready-honest"}},
+		"upper":   {func(src io.Reader) io.ReadCloser { return &upper{pass{src: src}} }, []string{"interactive"}},
+		"unready": {func(src io.Reader) io.ReadCloser { return io.NopCloser(src) }, []string{"ready-honest"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			expectFailures(t, newSubject(test.open, Options{Ahead: true}), test.found)
+		})
+	}
+}
+
+// lagger is one byte behind.
+type lagger struct {
+	pass
+	last []byte
+}
+
+func (l *lagger) Read(b []byte) (int, error) {
+	for {
+		one := make([]byte, 1)
+		n, err := l.pass.Read(one)
+		last := l.last
+		l.last = one[:n]
+		if len(last) > 0 {
+			return copy(b, last), nil
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+}
+
 func TestTruncationIsChecked(t *testing.T) {
 	expectFailures(t, newSubject(openPass, Options{
 		Input:    []byte("abc"),
