@@ -9,6 +9,7 @@ import (
 
 	"relayd/lifetime"
 	"relayd/socket"
+	"relayd/transform"
 )
 
 // A conn is one relayed connection. Its resource holds both sockets, and it is
@@ -40,6 +41,7 @@ type rare struct {
 	hurry   *time.Timer        // cuts the direction that an error left running
 	cancel  context.CancelFunc // of the context that a goroutine waits with
 	stalled *stalled           // the watch's
+	sites   [2]*transform.Site // of the open chains, up and down
 }
 
 // epoch is when the clock of began began.

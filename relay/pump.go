@@ -219,8 +219,10 @@ func (p *pump) move(c *conn, chain transform.Chain) (place, error) {
 
 // moveStaged is move through a chain.
 func (p *pump) moveStaged(c *conn, chain transform.Chain) (place, error) {
-	r, closeChain := chain.OpenAt(counted{p.src(c), c, &p.moved.In}, p.site(c))
-	defer closeChain()
+	src, site := &counted{ReadHalf: p.src(c), c: c, n: &p.moved.In}, p.site(c)
+	r, closeChain := chain.OpenAt(src, site)
+	p.opened(c, site)
+	defer p.closeChain(c, src, closeChain)
 	dst := p.dst(c)
 	buf := chunks.Get().(*chunk)
 	defer chunks.Put(buf)
@@ -256,10 +258,11 @@ func (p *pump) site(c *conn) *transform.Site {
 	return &transform.Site{Conn: c.id(), Direction: d, Log: c.server().Log, Owner: &c.node}
 }
 
-// isStage reports whether an error is a stage's own.
+// isStage reports whether an error is a stage's own, and not that of its
+// resources, which a shutdown has ended.
 func isStage(err error) bool {
 	var stage *transform.Error
-	return errors.As(err, &stage)
+	return errors.As(err, &stage) && !errors.Is(err, lifetime.ErrShutdown)
 }
 
 // A chunk is what a staged pump moves at once.
@@ -272,11 +275,16 @@ type counted struct {
 	*socket.ReadHalf
 	c *conn
 	n *atomic.Int64
+
+	ended atomic.Bool // a Read has failed; a stage may read on a goroutine of its own
 }
 
-func (r counted) Read(p []byte) (int, error) {
+func (r *counted) Read(p []byte) (int, error) {
 	n, err := r.ReadHalf.Read(p)
 	r.n.Add(int64(n))
+	if err != nil {
+		r.ended.Store(true)
+	}
 	if err != nil && r.c.lets(err) {
 		err = io.EOF // so that the chain writes its tail
 	}
@@ -287,6 +295,7 @@ func (r counted) Read(p []byte) (int, error) {
 func (p *pump) cut(c *conn) {
 	p.dropSrc(c)
 	p.dropDst(c, true)
+	p.cutChain(c)
 }
 
 // passOn makes the end of p's source known to its destination when it was not a

@@ -37,7 +37,7 @@ func TestExecStage(t *testing.T) {
 	}
 }
 
-// A source is what a test feeds a stage with, piece by piece. It waits for the
+// A slowSource is what a test feeds a stage with, piece by piece. It waits for the
 // next one.
 type slowSource struct {
 	pieces chan []byte
@@ -68,7 +68,14 @@ func (s *slowSource) Read(p []byte) (int, error) {
 }
 
 func (s *slowSource) give(text string) { s.pieces <- []byte(text) }
-func (s *slowSource) end(err error)    { s.err <- err }
+
+// end ends it, once.
+func (s *slowSource) end(err error) {
+	select {
+	case s.err <- err:
+	default:
+	}
+}
 
 // journal is a log, and what it says of standard error.
 type journal struct {
@@ -97,7 +104,7 @@ func (j *journal) list() []string {
 	return j.lines
 }
 
-// A run is a stage with a script.
+// scripted is an exec stage with a shell's script.
 type scripted struct {
 	io.Reader
 	close func() error
@@ -117,10 +124,7 @@ func script(t *testing.T, code, options string) *scripted {
 	x.site = &transform.Site{Conn: "c1", Direction: "up", Log: slog.New(x.log)}
 	x.Reader, x.close = s.OpenAt(x.src, x.site)
 	t.Cleanup(func() {
-		select {
-		case x.src.err <- net.ErrClosed:
-		default:
-		}
+		x.src.end(net.ErrClosed)
 		if err := x.close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
@@ -493,10 +497,7 @@ func TestExecKilledAtAnyMoment(t *testing.T) {
 			t.Errorf("%s, ended in way %d after %v: %d bytes and a clean end", text, how, after, n)
 		}
 		timer.Stop()
-		select {
-		case src.err <- net.ErrClosed:
-		default:
-		}
+		src.end(net.ErrClosed)
 		if err := closeChain(); err != nil {
 			t.Error(err)
 		}

@@ -89,6 +89,8 @@ func New(src io.Reader, start func() (Body, error)) *Filter {
 	return &Filter{src: src, start: start}
 }
 
+// Read returns output as soon as there is any. At the end it waits for the body
+// to have ended, too, and returns how: io.EOF if all is well.
 func (f *Filter) Read(p []byte) (int, error) {
 	if len(f.out) > 0 {
 		return f.take(p), nil

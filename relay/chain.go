@@ -1,0 +1,49 @@
+package relay
+
+import "relayd/transform"
+
+// A stage with a program behind it may wait for something else than its source.
+// So whoever makes the source of a chain fail also cuts the chain.
+
+// opened notes where p's chain is open.
+func (p *pump) opened(c *conn, at *transform.Site) {
+	c.mu.Lock()
+	c.unusual().sites[p.index(c)] = at
+	c.mu.Unlock()
+	if p.marked(c, srcDropped) { // before it could be cut
+		at.Cut()
+	}
+}
+
+// cutChain cuts p's chain, if it has one, from any goroutine. The source was
+// dropped.
+func (p *pump) cutChain(c *conn) {
+	c.mu.Lock()
+	var at *transform.Site
+	if c.rare != nil {
+		at = c.rare.sites[p.index(c)]
+	}
+	c.mu.Unlock()
+	if at != nil {
+		at.Cut()
+	}
+}
+
+// closeChain closes p's chain. If src has not ended, nobody reads it any more: a
+// stage has failed or has had enough, or the destination has failed. Then it is
+// dropped first, so that a stage that is reading it on a goroutine of its own
+// stops; what else comes is thrown away.
+func (p *pump) closeChain(c *conn, src *counted, closeAll func() error) {
+	if !src.ended.Load() {
+		p.dropSrc(c)
+	}
+	closeAll()
+}
+
+// index returns p's place in pairs of up and down.
+func (p *pump) index(c *conn) int {
+	if p == &c.up {
+		return 0
+	}
+	return 1
+}
