@@ -35,13 +35,18 @@ var layers = []layer{
 		modules: []string{"github.com/klauspost/compress", "golang.org/x/time/rate"},
 	},
 	{
+		folder:  "transform/wasm",
+		ours:    []string{"lifetime", "transform"},
+		modules: []string{"github.com/tetratelabs/wazero"},
+	},
+	{
 		folder:  "relay",
 		ours:    []string{"lifetime", "socket", "transform"},
 		modules: []string{"github.com/pires/go-proxyproto", "golang.org/x/time/rate"},
 	},
 	{
 		folder: "cmd/relayd",
-		ours:   []string{"lifetime", "socket", "transform", "relay"},
+		ours:   []string{"lifetime", "socket", "transform", "transform/wasm", "relay"},
 		modules: []string{
 			"github.com/lmittmann/tint",
 			"github.com/prometheus",
@@ -52,7 +57,7 @@ var layers = []layer{
 	},
 	{
 		folder: "tests",
-		ours:   []string{"lifetime", "socket", "transform", "relay", "cmd/relayd", "tests/leak", "tests/program"},
+		ours:   []string{"lifetime", "socket", "transform", "transform/wasm", "relay", "cmd/relayd", "tests/leak", "tests/program"},
 	},
 	// Helpers for the tests of every layer, so they can need none of them.
 	{

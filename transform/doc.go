@@ -57,6 +57,26 @@
 // same goroutine closes the chain. Close never closes the source, may be
 // called at any moment between two Reads, and twice.
 //
+// # Programs and modules
+//
+// The stage exec runs a program, and wasm, which is a package of its own, a
+// WebAssembly module. They cannot be pulled: a goroutine of the stage reads
+// the source and pushes, ahead of what is asked for and no further than the other
+// side takes; Close waits for it. So these differ:
+//
+//   - Whoever makes the source fail calls [Site.Cut], too: while the program takes
+//     nothing, nobody is reading the source.
+//   - When the source fails, the program is told (on Linux its next read after
+//     what came before fails with ECONNRESET) and has its grace to bring that out
+//     and to end. Then the source's error comes.
+//   - A program that ends before its input does ends the stream; what it has not
+//     read is lost, and the source is not read any more. One that only closes its
+//     standard input has what comes then thrown away.
+//   - It has ended when its output has: when the last that holds it open closes
+//     it, or when it was silent for a grace after the program's exit. A program
+//     that has ended its output has its grace to exit. An exit code that is not
+//     zero is then the stage's error, with the last line of standard error.
+//
 // # Writing a stage down
 //
 // A stage is written as a name, or as a name and options: gzip, gzip:level=9.

@@ -38,7 +38,7 @@ var execDefinition = definition{
 		Example: "exec:tr a-z A-Z",
 	},
 	build: func(values []string) opener {
-		words, err := splitWords(values[0])
+		words, err := splitCommand(values[0])
 		grace, err2 := time.ParseDuration(values[1])
 		if err := errors.Join(err, err2); err != nil {
 			panic("transform: exec: values are not canonical: " + err.Error())
@@ -55,7 +55,7 @@ var execDefinition = definition{
 // canonCommand checks that a command can be split, and that its program is
 // there, so that a wrong name is an error at start-up.
 func canonCommand(value string) (string, error) {
-	words, err := splitWords(value)
+	words, err := splitCommand(value)
 	if err != nil {
 		return "", err
 	}

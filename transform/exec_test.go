@@ -7,14 +7,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,7 +28,7 @@ import (
 const patience = 20 * time.Second
 
 func TestExecStage(t *testing.T) {
-	for _, text := range []string{"exec:cat", "exec:cat,exec:cat", "gzip,exec:cat,gunzip", "exec:cat,gzip,gunzip,exec:cat"} {
+	for _, text := range []string{"exec:cat", "exec:cat,exec:cat", "gzip,exec:cat,gunzip"} {
 		t.Run(text, func(t *testing.T) {
 			leak.Check(t)
 			stagetest.TestStage(t, chain(t, text), stagetest.Options{Ahead: true})
@@ -41,24 +40,28 @@ func TestExecStage(t *testing.T) {
 // next one.
 type slowSource struct {
 	pieces chan []byte
-	err    chan error
+	once   sync.Once
+	ended  chan struct{}
+	err    error // once ended is closed
 	hand   []byte
 }
 
 func newSource() *slowSource {
-	return &slowSource{pieces: make(chan []byte, 16), err: make(chan error, 1)}
+	return &slowSource{pieces: make(chan []byte, 200), ended: make(chan struct{})}
 }
 
 func (s *slowSource) Read(p []byte) (int, error) {
-	if len(s.hand) == 0 {
+	for len(s.hand) == 0 {
 		select {
 		case s.hand = <-s.pieces:
+			continue
 		default:
-			select {
-			case s.hand = <-s.pieces:
-			case err := <-s.err:
-				s.err <- err
-				return 0, err
+		}
+		select {
+		case s.hand = <-s.pieces:
+		case <-s.ended:
+			if len(s.pieces) == 0 {
+				return 0, s.err
 			}
 		}
 	}
@@ -71,10 +74,10 @@ func (s *slowSource) give(text string) { s.pieces <- []byte(text) }
 
 // end ends it, once.
 func (s *slowSource) end(err error) {
-	select {
-	case s.err <- err:
-	default:
-	}
+	s.once.Do(func() {
+		s.err = err
+		close(s.ended)
+	})
 }
 
 // journal is a log, and what it says of standard error.
@@ -161,33 +164,6 @@ func (x *scripted) ends(t *testing.T, want string) error {
 	return err
 }
 
-// gone waits for the end of the processes with these ids.
-func gone(t *testing.T, pids ...string) {
-	t.Helper()
-	for _, pid := range pids {
-		n, err := strconv.Atoi(pid)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for end := time.Now().Add(patience); running(n); runtime.Gosched() {
-			if time.Now().After(end) {
-				t.Fatalf("process %d is still there", n)
-			}
-		}
-	}
-}
-
-// running reports whether a process runs. One that was killed and whose parent
-// is gone may wait for init to reap it.
-func running(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return syscall.Kill(pid, 0) == nil && !os.IsNotExist(err)
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	return rest[0] != 'Z' && rest[0] != 'X'
-}
-
 func TestExecTransforms(t *testing.T) {
 	x := script(t, `echo hello >&2; tr a-z A-Z; printf tail; echo bye >&2`, "")
 	x.src.give("abc")
@@ -235,44 +211,6 @@ func TestExecEndsEarly(t *testing.T) {
 	}
 }
 
-// So does one that ends its output and stays: it has its grace.
-func TestExecEndsOutput(t *testing.T) {
-	for _, code := range []string{
-		`echo $$; exec >&-; cat`,                                      // ends with its input, which is ended for it
-		`echo $$; exec >&-; while :; do sleep 60; done`,               // ends by SIGTERM
-		`echo $$; trap "" TERM; exec >&-; while :; do sleep 60; done`, // by SIGKILL
-	} {
-		x := script(t, code, ",grace=50ms")
-		pid, err := io.ReadAll(x)
-		if err != nil {
-			t.Errorf("%s: %v", code, err)
-		}
-		gone(t, strings.TrimSpace(string(pid)))
-	}
-}
-
-// What a program does not read is thrown away when it has said so, and its
-// source is heard.
-func TestExecClosesInput(t *testing.T) {
-	failed := errors.New("failed")
-	for _, end := range []error{io.EOF, failed} {
-		x := script(t, `exec <&-; echo ready; trap "echo over; exit" TERM; while :; do sleep 60 & wait; done`, ",grace=50ms")
-		x.says(t, "ready")
-		for range 100 {
-			x.src.give(strings.Repeat("x", 100_000))
-		}
-		x.src.end(end)
-		if end == io.EOF {
-			x.site.Cut()
-			if err := x.ends(t, ""); !errors.Is(err, net.ErrClosed) {
-				t.Errorf("cut: got %v", err)
-			}
-		} else if err := x.ends(t, "over\n"); err != end {
-			t.Errorf("got %v, want %v", err, end)
-		}
-	}
-}
-
 // A failing source wakes a Read that waits for a silent program, and the program
 // does not take it for an end.
 func TestExecSourceFails(t *testing.T) {
@@ -292,98 +230,6 @@ func TestExecSourceFails(t *testing.T) {
 		if lines := x.log.list(); want == "abc" && (runtime.GOOS == "linux") && (len(lines) != 2 || lines[1] != "1") {
 			t.Errorf("cat has noticed nothing: %q", lines)
 		}
-	}
-}
-
-// A program that never reads stands its source still, which then wakes nobody;
-// a cut does.
-func TestExecCut(t *testing.T) {
-	x := script(t, `trap "" TERM; sleep 1000 & echo $$ $!; while :; do sleep 60; done`, ",grace=1h")
-	line := make([]byte, 100)
-	n, err := x.Read(line)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x.src.give(strings.Repeat("x", 8<<20))
-	cut := time.AfterFunc(20*time.Millisecond, x.site.Cut)
-	defer cut.Stop()
-	if err := x.ends(t, ""); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("got %v", err)
-	}
-	gone(t, strings.Fields(string(line[:n]))...)
-}
-
-// Close ends the program and its group, whatever it does.
-func TestExecClose(t *testing.T) {
-	for _, code := range []string{
-		`trap "" TERM HUP; sleep 1000 & echo $$ $!; while :; do sleep 60; done`,
-		`sleep 1000 & echo $$ $!`,
-		`trap "" TERM PIPE; sleep 1000 & echo $$ $!; yes`,
-		`sleep 1000 & echo $$ $!; exec >&- <&-; wait`,
-		`sleep 1000 & echo $$ $!; yes >&2`,
-	} {
-		x := script(t, code, ",grace=1h")
-		line, err := readLine(x)
-		if err != nil {
-			t.Fatalf("%s: %v", code, err)
-		}
-		x.src.end(net.ErrClosed)
-		if err := x.close(); err != nil {
-			t.Error(err)
-		}
-		gone(t, strings.Fields(line)...)
-		if _, err := x.Read(make([]byte, 1)); !errors.Is(err, transform.ErrClosed) {
-			t.Errorf("after Close: %v", err)
-		}
-	}
-}
-
-func readLine(r io.Reader) (string, error) {
-	var line []byte
-	for b := make([]byte, 1); ; {
-		if _, err := io.ReadFull(r, b); err != nil {
-			return "", err
-		}
-		if b[0] == '\n' {
-			return string(line), nil
-		}
-		line = append(line, b[0])
-	}
-}
-
-// What a program has started and left behind does not keep the stream open for
-// longer than the grace, and may go on writing in it.
-func TestExecForks(t *testing.T) {
-	x := script(t, `sleep 1000 & echo $! >&2; (sleep 0.1; echo late) & echo early`, ",grace=300ms")
-	if err := x.ends(t, "early\nlate\n"); err != nil {
-		t.Error(err)
-	}
-	gone(t, x.log.list()...)
-}
-
-// A flood on standard error neither stands the program still nor is kept.
-func TestExecFloods(t *testing.T) {
-	x := script(t, `yes 0123456789abcdef | head -c 3000000 >&2; head -c 1000000 /dev/zero >&2; echo done`, "")
-	if err := x.ends(t, "done\n"); err != nil {
-		t.Error(err)
-	}
-	if n := len(x.log.list()); n < 3000000/17 {
-		t.Errorf("%d lines are in the log", n)
-	}
-}
-
-// Output that nobody reads stays where it is, and none of it is lost when the
-// program has ended long ago.
-func TestExecSlowReader(t *testing.T) {
-	x := script(t, `head -c 60000 /dev/zero`, ",grace=20ms")
-	b := make([]byte, 1)
-	if _, err := x.Read(b); err != nil {
-		t.Fatal(err)
-	}
-	timer := time.NewTimer(200 * time.Millisecond)
-	<-timer.C
-	if err := x.ends(t, strings.Repeat("\x00", 59_999)); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -419,22 +265,6 @@ type ownerNode struct{ lifetime.Node }
 
 var ownerKind = lifetime.NewKind(lifetime.Hooks[ownerNode]{Name: "owner"})
 
-// A panic of the source is the stage's error, on whichever goroutine it was.
-func TestExecSourcePanics(t *testing.T) {
-	leak.Check(t)
-	r := mustParse(t, "exec:cat").Open(panicSource{})
-	defer r.Close()
-	_, err := io.ReadAll(r)
-	var p *transform.PanicError
-	if !errors.As(err, &p) || p.Value != "source is broken" {
-		t.Errorf("got %v", err)
-	}
-}
-
-type panicSource struct{}
-
-func (panicSource) Read([]byte) (int, error) { panic("source is broken") }
-
 func TestExecNotStarted(t *testing.T) {
 	for _, test := range []struct{ in, want string }{
 		{"exec", `byte 1: stage exec needs its option "command": write exec:COMMAND`},
@@ -464,63 +294,6 @@ func TestExecNotStarted(t *testing.T) {
 	r.Close()
 }
 
-// However far it got, a stage that ends leaves nothing behind.
-func TestExecKilledAtAnyMoment(t *testing.T) {
-	leak.Check(t)
-	random := rand.New(rand.NewPCG(5, 6))
-	for i := range 60 {
-		text := []string{"exec:cat", "exec:cat,gzip,exec:cat", "exec:/bin/sh -c 'cat & cat'"}[i%3]
-		c, err := transform.ParseChain(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		src := newSource()
-		site := &transform.Site{}
-		r, closeChain := c.OpenAt(src, site)
-		src.give(strings.Repeat("x", random.IntN(200_000)+1))
-		how, after := random.IntN(4), time.Duration(random.IntN(8_000_000))
-		timer := time.AfterFunc(after, func() {
-			switch how {
-			case 0:
-				src.end(errors.New("failed"))
-			case 1:
-				src.end(io.EOF)
-			case 2:
-				site.Cut()
-			case 3:
-				site.Cut()
-				src.end(net.ErrClosed)
-			}
-		})
-		n, err := io.Copy(io.Discard, r)
-		if err == nil && how != 1 {
-			t.Errorf("%s, ended in way %d after %v: %d bytes and a clean end", text, how, after, n)
-		}
-		timer.Stop()
-		src.end(net.ErrClosed)
-		if err := closeChain(); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// A GiB of zeros costs no more memory than a few bytes.
-func TestExecMemory(t *testing.T) {
-	leak.Check(t)
-	r := mustParse(t, "exec:cat").Open(io.LimitReader(zeros{}, 256<<20))
-	defer r.Close()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, r, make([]byte, 32<<10))
-	if n != 256<<20 || err != nil {
-		t.Errorf("%d bytes, %v", n, err)
-	}
-	runtime.ReadMemStats(&after)
-	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
-		t.Errorf("256 MiB allocated %d KiB", got>>10)
-	}
-}
-
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
@@ -530,4 +303,31 @@ func TestExecEquals(t *testing.T) {
 	if got := run(t, "exec:cat,exec:gzip -1,gunzip", want); !bytes.Equal(got, want) {
 		t.Errorf("%d bytes became %d, or others", len(want), len(got))
 	}
+}
+
+func BenchmarkExec(b *testing.B) {
+	b.SetBytes(1 << 20)
+	var done atomic.Bool
+	r := mustParse(b, "exec:cat").Open(untilDone{&done})
+	buf := make([]byte, 32<<10)
+	for range b.N {
+		if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, io.LimitReader(r, 1<<20), buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	done.Store(true)
+	if err := r.Close(); err != nil {
+		b.Error(err)
+	}
+}
+
+// untilDone is zeros that fail in the end.
+type untilDone struct{ done *atomic.Bool }
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if u.done.Load() {
+		return 0, net.ErrClosed
+	}
+	return len(p), nil
 }

@@ -115,23 +115,30 @@ func (p *parser) stage() (Stage, error) {
 			return Stage{}, err
 		}
 	}
-	if err := def.complete(values); err != nil {
+	open, err := def.opener(values)
+	if err != nil {
 		return Stage{}, p.errorf(start, "%w", err)
 	}
-	return newStage(def, values), nil
+	return Stage{name: def.Name, text: def.text(values), def: def, open: open}, nil
 }
 
-// complete reports what is missing, or does not go together.
-func (def *definition) complete(values []string) error {
+// opener returns what opens the stage, if nothing is missing and all goes
+// together.
+func (def *definition) opener(values []string) (opener, error) {
 	for i, o := range def.Options {
 		if o.Required && values[i] == "" {
-			return fmt.Errorf("stage %s needs its option %q: write %s", def.Name, o.Name, def.form(o))
+			return nil, fmt.Errorf("stage %s needs its option %q: write %s", def.Name, o.Name, def.form(o))
 		}
 	}
-	if def.check == nil {
-		return nil
+	if def.check != nil {
+		if err := def.check(values); err != nil {
+			return nil, err
+		}
 	}
-	return def.check(values)
+	if def.make != nil {
+		return def.make(values)
+	}
+	return def.build(values), nil
 }
 
 // form is how the stage is written with an option.
@@ -233,8 +240,8 @@ func (p *parser) value() (string, error) {
 	return strconv.Unquote(quoted)
 }
 
-// newStage makes a stage from the canonical values of its options.
-func newStage(def *definition, values []string) Stage {
+// text is the canonical form of a stage with the canonical values of its options.
+func (def *definition) text(values []string) string {
 	var b strings.Builder
 	b.WriteString(def.Name)
 	sep := byte(':')
@@ -246,10 +253,10 @@ func newStage(def *definition, values []string) Stage {
 		b.WriteString(o.written(values[i], sep == ':'))
 		sep = ','
 	}
-	return Stage{name: def.Name, text: b.String(), def: def, open: def.build(values)}
+	return b.String()
 }
 
-// written is the option as newStage writes it: the key of the main one is left
+// written is the option as text writes it: the key of the main one is left
 // out where it may be.
 func (o Option) written(value string, first bool) string {
 	switch {

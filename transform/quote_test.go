@@ -55,7 +55,7 @@ func parseText(options string) (values []string, text string, err error) {
 	if p.pos < len(options) {
 		return nil, "", p.errorf(p.pos, "left over")
 	}
-	return values, newStage(&textDefinition, values).text, nil
+	return values, textDefinition.text(values), nil
 }
 
 func TestValues(t *testing.T) {
@@ -172,7 +172,7 @@ func FuzzMainOption(f *testing.F) {
 		if a == "" || a == b {
 			return
 		}
-		text := newStage(&mainDefinition, []string{a, b}).text
+		text := mainDefinition.text([]string{a, b})
 		for _, in := range []string{text, text + ",gzip", "main:b=" + quote(b) + ",a=" + quote(a)} {
 			c, err := ParseChain(in)
 			if err != nil || c[0].text != text {

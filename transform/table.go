@@ -59,6 +59,8 @@ type definition struct {
 	// build returns what opens the stage with the given option values, one for each
 	// of Options, all canonical.
 	build func(values []string) opener
+	// make is build for a stage that may not come about: see Register.
+	make func(values []string) (opener, error)
 }
 
 // Stages lists the stages that [ParseStage] knows, in the order of their

@@ -1,11 +1,6 @@
 package transform
 
-// A command is split into words much as a shell does, and without one. Blanks
-// separate words. Between '' everything is as it is; between "" a backslash
-// takes the meaning from a double quote and from a backslash; outside of both,
-// from any byte. Nothing is replaced: $x and * are themselves. What would be an
-// operator of a shell is refused, unless it is quoted: whoever writes cat|tr
-// wants a shell.
+// Commands as they are written in options: words, without a shell.
 
 import (
 	"errors"
@@ -15,14 +10,18 @@ import (
 
 var errNoCommand = errors.New("want a program, and its arguments")
 
-// splitWords returns the words of a command, one at least, of which the first is
-// not empty.
-func splitWords(command string) ([]string, error) {
-	if strings.IndexByte(command, 0) >= 0 {
+// SplitWords splits text into words much as a shell does, and without one.
+// Blanks separate words. Between ” everything is as it is; between "" a
+// backslash takes the meaning from a double quote and from a backslash; outside
+// of both, from any byte. Nothing is replaced: * and ~ are themselves. What
+// would be an operator of a shell, or a $, is refused unless it is quoted:
+// whoever writes cat|tr wants a shell.
+func SplitWords(text string) ([]string, error) {
+	if strings.IndexByte(text, 0) >= 0 {
 		return nil, errors.New("a NUL byte cannot be given to a program")
 	}
 	var words []string
-	for rest := strings.TrimLeft(command, blanks); rest != ""; rest = strings.TrimLeft(rest, blanks) {
+	for rest := strings.TrimLeft(text, blanks); rest != ""; rest = strings.TrimLeft(rest, blanks) {
 		var w string
 		var err error
 		w, rest, err = cutWord(rest)
@@ -31,10 +30,16 @@ func splitWords(command string) ([]string, error) {
 		}
 		words = append(words, w)
 	}
-	if len(words) == 0 || words[0] == "" {
-		return nil, errNoCommand
-	}
 	return words, nil
+}
+
+// splitCommand returns the words of a command, the first of which is not empty.
+func splitCommand(command string) ([]string, error) {
+	words, err := SplitWords(command)
+	if err == nil && (len(words) == 0 || words[0] == "") {
+		err = errNoCommand
+	}
+	return words, err
 }
 
 const (
@@ -42,27 +47,27 @@ const (
 	operators = "|&;<>()`$"
 )
 
-// cutWord takes the first word of a command, which begins with it.
-func cutWord(command string) (word, rest string, err error) {
+// cutWord takes the first word of text, which begins with it.
+func cutWord(text string) (word, rest string, err error) {
 	var b strings.Builder
-	for i := 0; i < len(command); {
-		c := command[i]
+	for i := 0; i < len(text); {
+		c := text[i]
 		switch {
 		case strings.IndexByte(blanks, c) >= 0:
-			return b.String(), command[i:], nil
+			return b.String(), text[i:], nil
 		case strings.IndexByte(operators, c) >= 0:
 			return "", "", fmt.Errorf("%q means something to a shell only: quote it, or run one: /bin/sh -c '…'", c)
 		case c == '\'', c == '"':
-			n, err := quoted(&b, command[i:])
+			n, err := quoted(&b, text[i:])
 			if err != nil {
 				return "", "", err
 			}
 			i += n
 		case c == '\\':
-			if i+1 == len(command) {
+			if i+1 == len(text) {
 				return "", "", errors.New(`a \ at the end quotes nothing`)
 			}
-			b.WriteByte(command[i+1])
+			b.WriteByte(text[i+1])
 			i += 2
 		default:
 			b.WriteByte(c)

@@ -19,7 +19,7 @@ func TestSplitWords(t *testing.T) {
 		{`x * ? ~ # = {a,b} [c] !`, []string{"x", "*", "?", "~", "#", "=", "{a,b}", "[c]", "!"}},
 		{"ü '\xff'", []string{"ü", "\xff"}},
 	} {
-		got, err := splitWords(test.in)
+		got, err := splitCommand(test.in)
 		if err != nil || !slices.Equal(got, test.want) {
 			t.Errorf("%s: got %q, %v; want %q", test.in, got, err, test.want)
 		}
@@ -38,7 +38,7 @@ func TestSplitWords(t *testing.T) {
 		{"cat '\x00'", "a NUL byte cannot be given to a program"},
 		{`cat \` + "\x00", "a NUL byte cannot be given to a program"},
 	} {
-		got, err := splitWords(test.in)
+		got, err := splitCommand(test.in)
 		if err == nil || err.Error() != test.want {
 			t.Errorf("%q: got %q, %v; want %s", test.in, got, err, test.want)
 		}
@@ -51,14 +51,14 @@ func FuzzSplitWords(f *testing.F) {
 		f.Add(seed, seed)
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
-		splitWords(a)
+		splitCommand(a)
 		a, b = "x"+strings.ReplaceAll(a, "\x00", ""), strings.ReplaceAll(b, "\x00", "")
 		single := func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 		double := func(s string) string {
 			return `"` + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `"`, `\"`) + `"`
 		}
 		for _, in := range []string{single(a) + " " + double(b), double(a) + " " + single(b)} {
-			got, err := splitWords(in)
+			got, err := splitCommand(in)
 			if err != nil || !slices.Equal(got, []string{a, b}) {
 				t.Fatalf("%s: got %q, %v; want %q and %q", in, got, err, a, b)
 			}

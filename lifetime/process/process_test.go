@@ -171,6 +171,18 @@ func TestKilled(t *testing.T) {
 	c.gone(t)
 }
 
+// A SIGKILL that is not ours is a failure, also when we kill what is left of the
+// group afterwards.
+func TestKilledByOthers(t *testing.T) {
+	c := start(t, "kill -KILL $$", 0)
+	within(t, c.Exited())
+	c.drop(t)
+	var e *ExitError
+	if err := c.Wait(t.Context()); !errors.As(err, &e) || e.Signal != syscall.SIGKILL || c.node.End() != lifetime.Failed {
+		t.Errorf("%v: %v", c.node.End(), err)
+	}
+}
+
 // gone waits until the descendant whose pid the child has written to standard
 // error does not run any more: then its standard output ends.
 func (c *child) gone(t *testing.T) {

@@ -102,13 +102,14 @@ func (p *Process) signal(s syscall.Signal) {
 		if !keepsZombies {
 			return
 		}
+		// This is for the rest of the group: the program's end is not our doing.
 	default:
-	}
-	switch s {
-	case syscall.SIGTERM:
-		p.asked.Store(true)
-	case syscall.SIGKILL:
-		p.killed.Store(true)
+		switch s {
+		case syscall.SIGTERM:
+			p.asked.Store(true)
+		case syscall.SIGKILL:
+			p.killed.Store(true)
+		}
 	}
 	syscall.Kill(-p.cmd.Process.Pid, s)
 }
