@@ -42,6 +42,8 @@ type rare struct {
 	cancel  context.CancelFunc // of the context that a goroutine waits with
 	stalled *stalled           // the watch's
 	sites   [2]*transform.Site // of the open chains, up and down
+	chains  *chains            // its own
+	taps    []*Tap             // replaced, never changed
 }
 
 // epoch is when the clock of began began.
@@ -87,9 +89,6 @@ func (c *conn) begin(l *socket.Loop) {
 	}
 }
 
-// plain reports whether no stage is in the way, in either direction.
-func (c *conn) plain() bool { return len(c.server().Up)+len(c.server().Down) == 0 }
-
 // interrupt cancels what the conn itself waits for. Its sockets and halves have
 // their own.
 func (c *conn) interrupt(error) {
@@ -133,9 +132,11 @@ func (c *conn) run(l *socket.Loop) {
 		c.node.Leave()
 		return
 	}
-	if l != nil && c.plain() && c.fits(l) {
+	if l != nil && c.fits(l) {
 		c.mu.Lock()
-		c.unusual().to = l
+		if c.stageless() {
+			c.unusual().to = l
+		}
 		c.mu.Unlock()
 	}
 	c.live(ctx)
@@ -173,6 +174,10 @@ func (c *conn) Dialled(l *socket.Loop, _ *socket.Socket, err error) {
 		c.drop()
 		c.node.Leave()
 		return
+	}
+	if !c.plain() { // since the dial began
+		c.up.yield(c)
+		c.down.yield(c)
 	}
 	c.relayOn(l)
 }
@@ -212,6 +217,9 @@ func (c *conn) take() error {
 	}
 	c.moved.Store(uint32(tickNow()))
 	c.bits.Or(relaying)
+	if c.bits.Load()&tapped != 0 {
+		c.watchTaps()
+	}
 	c.server().ledger.dial.add(time.Since(epoch) - c.start())
 	return nil
 }
@@ -220,7 +228,7 @@ func (c *conn) take() error {
 func (c *conn) relay() {
 	up := make(chan struct{})
 	go c.runUp(up)
-	c.down.run(c, c.server().Down)
+	c.down.run(c)
 	<-up
 }
 
@@ -274,7 +282,7 @@ func (c *conn) settle(ctx context.Context) {
 
 func (c *conn) runUp(done chan<- struct{}) {
 	defer close(done)
-	c.up.run(c, c.server().Up)
+	c.up.run(c)
 }
 
 // finished notes that side has sent its last byte.

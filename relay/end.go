@@ -30,6 +30,11 @@ func (c *conn) ended() {
 	}
 	c.began = time.Since(epoch) - c.began
 	c.bits.Or(isOver)
+	if c.rare != nil {
+		for _, t := range c.rare.taps {
+			t.finish(c.reason.String())
+		}
+	}
 	s.ledger.close(c)
 	s.book.add(line{c: c})
 }

@@ -161,11 +161,7 @@ func (c *conn) state(upOver, downOver bool) ConnState {
 
 func (p *pump) info(c *conn) Direction {
 	d := Direction{In: p.moved.In.Load(), Out: p.moved.Out.Load(), State: Reading}
-	chain := c.server().Up
-	if p == &c.down {
-		chain = c.server().Down
-	}
-	for _, stage := range chain {
+	for _, stage := range c.chain(p) {
 		d.Stages = append(d.Stages, stage.String())
 	}
 	switch {

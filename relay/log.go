@@ -111,9 +111,9 @@ func (c *conn) log() {
 // as the system tells: those that were not written, and those of a connection
 // that was given up with bytes under way.
 func (p *pump) lost(c *conn) int64 {
-	n := p.moved.In.Load() - p.moved.Out.Load()
-	if len(c.server().Up)+len(c.server().Down) > 0 {
-		n = 0 // what goes in is not what comes out
+	n := int64(0)
+	if !p.marked(c, pumpStaged) { // where what goes in is not what comes out
+		n = p.under(c)
 	}
 	var cut *socket.TruncatedError
 	if _, to := p.sockets(c); to.Resource().State() != 0 && errors.As(to.Resource().Err(), &cut) {

@@ -13,16 +13,26 @@ import (
 // counters stay what they are; bytes under way are written before any that are
 // read later.
 
-// move takes the conn, which fits, to a loop, or to goroutines if l is nil. It
-// does not wait. A direction that has ended stays so.
+// move takes the conn to a loop, or to goroutines if l is nil, unless it still
+// dials, a stage is in the way, or it does not fit. It does not wait. A direction
+// that has ended stays so.
 func (c *conn) move(l *socket.Loop) {
 	c.mu.Lock()
-	c.unusual().to = l
-	c.mu.Unlock()
-	for _, p := range []*pump{&c.up, &c.down} {
-		if src := p.src(c); src != nil {
-			src.Yield()
-		}
+	defer c.mu.Unlock()
+	if c.bits.Load()&relaying != 0 && c.stageless() && (l == nil || c.fits(l)) {
+		c.unusual().to = l
+		c.up.yield(c)
+		c.down.yield(c)
+	}
+}
+
+// fits reports whether a loop can relay the conn, which is open.
+func (c *conn) fits(l *socket.Loop) bool { return l.Fits(&c.client) && l.Fits(&c.upstream) }
+
+// yield makes p let go, if it has begun.
+func (p *pump) yield(c *conn) {
+	if src := p.src(c); src != nil {
+		src.Yield()
 	}
 }
 
@@ -37,22 +47,35 @@ func (c *conn) target() *socket.Loop {
 	return c.rare.to
 }
 
-// fits reports whether a loop can relay the conn, which relays already. One that
-// does not fit must not be moved either: the direction from a socket of the
-// system's lets go at once, and would then be deaf until something arrives from
-// the other one.
-func (c *conn) fits(l *socket.Loop) bool { return l.Fits(&c.client) && l.Fits(&c.upstream) }
-
 // stopped notes that p moves bytes no more: it has ended, or has let go to move. It
 // reports whether the other direction has stopped, too.
 func (p *pump) stopped(c *conn, where place, err error) (both bool) {
 	bits := uint32(pumpStopped)
-	if errors.Is(err, socket.ErrYielded) {
+	yields := errors.Is(err, socket.ErrYielded)
+	if yields {
 		bits |= pumpYielded
 	} else {
+		if c.bits.Load()&tapped != 0 {
+			c.tapEnded(p, err) // before what follows from it
+		}
 		p.ended(c, where, err)
 	}
-	return p.mark(c, bits)>>pumpBits&pumpStopped != 0
+	both = p.mark(c, bits)>>pumpBits&pumpStopped != 0
+	if !yields && c.bits.Load()&(edited|tapped) != 0 {
+		p.tellEnd(c, err)
+	}
+	return both
+}
+
+// tellEnd tells those who wait for p, or have begun to watch it just now, that it
+// has ended.
+func (p *pump) tellEnd(c *conn, err error) {
+	c.mu.Lock()
+	if x := c.ownChains(); x != nil {
+		x.tell()
+	}
+	c.mu.Unlock()
+	c.tapEnded(p, err)
 }
 
 // yielded reports whether a direction has let go to move, and makes ready to go
@@ -120,7 +143,7 @@ func (r *restless) moveAll() {
 	for c, h := range r.conns {
 		// Who has not arrived yet is not sent back: on a slow machine nobody
 		// would ever get anywhere.
-		if !c.plain() || c.bits.Load()&relaying == 0 || !c.fits(h.loop) || c.client.OnLoop() == h.away {
+		if c.bits.Load()&relaying == 0 || !c.fits(h.loop) || c.client.OnLoop() == h.away {
 			continue
 		}
 		if h.away = !h.away; h.away {

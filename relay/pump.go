@@ -38,6 +38,7 @@ const (
 	pumpStopped             // it moves no bytes: it has ended, or has yielded
 	pumpYielded             // it has let go, to go on elsewhere
 	pumpWriting             // through a chain: it is inside a Write
+	pumpStaged              // its chain has stages
 	pumpBits    = iota
 )
 
@@ -46,6 +47,8 @@ const (
 	relaying  = 1 << (2*pumpBits + iota) // the pumps have their halves
 	finishing                            // we let both sides finish
 	isOver                               // it has ended: began is how long it took
+	edited                               // it has chains of its own
+	tapped                               // somebody watches it: see Tap
 )
 
 // mark sets a bit, and returns the word as it was before, p's bits first.
@@ -104,17 +107,24 @@ func (p *pump) reverse(c *conn) *pump {
 	return &c.up
 }
 
-// run moves bytes until the end.
-func (p *pump) run(c *conn, chain transform.Chain) {
-	if p.marked(c, pumpStopped) {
-		return
+// run moves bytes until the end, or until the conn is to move on a loop.
+func (p *pump) run(c *conn) {
+	for !p.marked(c, pumpStopped) {
+		chain, here := c.next(p)
+		if !here {
+			return
+		}
+		if where, err := p.move(c, chain); err != socket.ErrYielded {
+			p.stopped(c, where, err)
+		}
 	}
-	where, err := p.move(c, chain)
-	p.stopped(c, where, err)
 }
 
 // copyOn moves bytes on an event loop, which tells done the end.
 func (p *pump) copyOn(l *socket.Loop, c *conn, done socket.Copied) {
+	if c.bits.Load()&edited != 0 {
+		c.runsPlain(p)
+	}
 	if written, err := l.Copy(p.dst(c), p.src(c), done); err != nil {
 		done.Copied(written, err)
 	}
@@ -219,7 +229,8 @@ func (p *pump) move(c *conn, chain transform.Chain) (place, error) {
 
 // moveStaged is move through a chain.
 func (p *pump) moveStaged(c *conn, chain transform.Chain) (place, error) {
-	src, site := &counted{ReadHalf: p.src(c), c: c, n: &p.moved.In}, p.site(c)
+	src, site := &counted{Staging: p.src(c).Stage(), c: c, n: &p.moved.In}, p.site(c)
+	defer src.End()
 	r, closeChain := chain.OpenAt(src, site)
 	p.opened(c, site)
 	defer p.closeChain(c, src, closeChain)
@@ -229,6 +240,9 @@ func (p *pump) moveStaged(c *conn, chain transform.Chain) (place, error) {
 	for {
 		n, err := r.Read(buf[:])
 		if n > 0 {
+			if c.bits.Load()&tapped != 0 {
+				c.leaves(p, buf[:n])
+			}
 			p.mark(c, pumpWriting)
 			n, err := dst.Write(buf[:n])
 			p.unmark(c, pumpWriting)
@@ -239,6 +253,8 @@ func (p *pump) moveStaged(c *conn, chain transform.Chain) (place, error) {
 		}
 		switch {
 		case err == nil:
+		case err == io.EOF && src.yielded.Load():
+			return inSource, socket.ErrYielded
 		case err == io.EOF:
 			return inSource, nil
 		case isStage(err):
@@ -251,11 +267,7 @@ func (p *pump) moveStaged(c *conn, chain transform.Chain) (place, error) {
 
 // site is where p's chain is open.
 func (p *pump) site(c *conn) *transform.Site {
-	d := "up"
-	if p == &c.down {
-		d = "down"
-	}
-	return &transform.Site{Conn: c.id(), Direction: d, Log: c.server().Log, Owner: &c.node}
+	return &transform.Site{Conn: c.id(), Direction: p.name(c), Log: c.server().Log, Owner: &c.node}
 }
 
 // isStage reports whether an error is a stage's own, and not that of its
@@ -270,23 +282,33 @@ type chunk [32 << 10]byte
 
 var chunks = sync.Pool{New: func() any { return new(chunk) }}
 
-// counted counts what a chain takes from its source.
+// counted counts what a chain takes from its source. To let go it ends, so that
+// the chain writes its tail.
 type counted struct {
-	*socket.ReadHalf
+	socket.Staging
 	c *conn
 	n *atomic.Int64
 
-	ended atomic.Bool // a Read has failed; a stage may read on a goroutine of its own
+	// A stage may read on a goroutine of its own.
+	ended   atomic.Bool // a Read has failed
+	yielded atomic.Bool // because it has let go
 }
 
 func (r *counted) Read(p []byte) (int, error) {
-	n, err := r.ReadHalf.Read(p)
-	r.n.Add(int64(n))
-	if err != nil {
-		r.ended.Store(true)
+	n, carried, err := r.ReadOn(p)
+	if !carried {
+		r.n.Add(int64(n))
 	}
-	if err != nil && r.c.lets(err) {
-		err = io.EOF // so that the chain writes its tail
+	if err == nil {
+		return n, nil
+	}
+	r.ended.Store(true)
+	switch {
+	case err == socket.ErrYielded:
+		r.yielded.Store(true)
+		err = io.EOF
+	case r.c.lets(err):
+		err = io.EOF
 	}
 	return n, err
 }

@@ -182,10 +182,10 @@ func (p *pump) blocked(c *conn) bool {
 	switch {
 	case p.over(c):
 		return false
-	case c.plain():
-		return p.moved.In.Load() > p.moved.Out.Load()
+	case p.marked(c, pumpStaged):
+		return p.marked(c, pumpWriting)
 	}
-	return p.marked(c, pumpWriting)
+	return p.under(c) > 0
 }
 
 // stalls returns what was noted of a conn that was looked at more closely; nil

@@ -103,6 +103,7 @@ func (c *copying) pullFrom(t transport) error {
 			c.m.empty()
 		} else {
 			err = nil // it comes again
+			c.src.saw(b[:n])
 		}
 		return err
 	}
@@ -125,9 +126,16 @@ func (c *copying) pullFrom(t transport) error {
 // tryPull reports whether there is nothing to wait for.
 func (c *copying) tryPull(fd uintptr) bool {
 	b := buffers.get()
-	c.n, _, c.o, c.errno = c.m.pull(kernel{}, int(fd), b, c.pool)
+	w, pool := c.src.watcher(), c.pool
+	if w != nil {
+		pool = nil
+	}
+	c.n, _, c.o, c.errno = c.m.pull(kernel{}, int(fd), b, pool)
 	if c.m.buf == b {
 		c.m.owned = true
+		if w != nil {
+			w.Saw(b[:c.n])
+		}
 	} else {
 		buffers.put(b)
 	}

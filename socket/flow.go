@@ -134,7 +134,14 @@ func (f *flow) step(l *Loop) {
 
 // pull is the reading part of a step. It reports whether to go on.
 func (f *flow) pull(l *Loop, src *kernelTransport) bool {
-	n, filled, o, errno := f.m.pull(l.calls, int(src.fd), &l.scratch, &pipes)
+	w, pool := f.half().watcher(), &pipes
+	if w != nil {
+		pool = nil
+	}
+	n, filled, o, errno := f.m.pull(l.calls, int(src.fd), &l.scratch, pool)
+	if w != nil && n > 0 {
+		w.Saw(l.scratch[:n])
+	}
 	f.done.Progress().In.Add(int64(n))
 	switch o {
 	case failed:

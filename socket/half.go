@@ -114,6 +114,9 @@ func (r *ReadHalf) Read(p []byte) (int, error) {
 	}
 	defer r.node.Leave()
 	n, err := r.socket().t.Read(p)
+	if n > 0 {
+		r.saw(p[:n])
+	}
 	if err != nil {
 		err = r.failed(err)
 	}

@@ -194,7 +194,7 @@ func (p *post) take(l *Loop, n int) bool {
 // choose returns the loop for a connection: this one, unless others have much
 // less to do.
 func (p *post) choose() *Loop {
-	least := p.ll.loops.least()
+	least := p.ll.loops.Least()
 	mine, others := p.on.conns.Load(), least.conns.Load()
 	if mine > others+others/4+1 {
 		return least

@@ -60,8 +60,8 @@ type Acceptor interface {
 // Len returns how many loops there are.
 func (ls *Loops) Len() int { return len(ls.list) }
 
-// least returns the loop with the fewest sockets.
-func (ls *Loops) least() *Loop {
+// Least returns the loop with the fewest sockets.
+func (ls *Loops) Least() *Loop {
 	best := ls.list[0]
 	for _, l := range ls.list[1:] {
 		if l.conns.Load() < best.conns.Load() {

@@ -27,6 +27,7 @@ type rare struct {
 	discarded             atomic.Int64 // bytes thrown away for a read half that was dropped
 	proof                 proof        // of a shutdown
 	yielding              yielding
+	watch                 atomic.Pointer[Watcher]
 	linger                *lingering // nil: the defaults
 }
 

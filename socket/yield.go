@@ -47,6 +47,9 @@ func (r *ReadHalf) Yield() {
 	}
 }
 
+// Unyield takes a [ReadHalf.Yield] back that no copy has heard of yet.
+func (r *ReadHalf) Unyield() { r.socket().marks.clear(yieldAsked) }
+
 // yields reports whether the copy from r is to let go now. If so, it may.
 func (r *ReadHalf) yields() bool { return r.socket().marks.has(yieldAsked) }
 

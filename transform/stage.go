@@ -6,6 +6,7 @@ package transform
 import (
 	"errors"
 	"io"
+	"slices"
 )
 
 // Stage is one transformer of a byte stream, with its options. It is made by
@@ -65,6 +66,16 @@ func (s Stage) Inverse() (Stage, error) {
 		return Stage{}, &Error{s.name, "invert", errors.New("no stage undoes this one")}
 	}
 	return ParseStage(s.def.Inverse)
+}
+
+// Decodes reports whether s undoes a stage that stands before it in the list, as
+// gunzip undoes gzip: it takes what travels, and gives what was meant.
+func (s Stage) Decodes() bool {
+	if s.def == nil || s.def.Inverse == "" {
+		return false
+	}
+	names := stageNames()
+	return slices.Index(names, s.def.Inverse) < slices.Index(names, s.name)
 }
 
 // Open puts the stage on src. What it returns reads as the package comment

@@ -1,0 +1,295 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"relayd/socket"
+	"relayd/transform"
+)
+
+// The chains of a conn can change while it lives. A direction changes where its
+// bytes are at rest: a plain one between two moves, with what it has under way
+// carried over; one with stages after its chain was told that the source has
+// ended, has written its tail, and was closed. Then the new chain begins, and the
+// conn goes to goroutines for its first stage, or back to an event loop after its
+// last.
+
+// What SetChains returns, beside ErrNoConn.
+var (
+	// ErrBlocked is that a conn has not let go in time: a peer does not take
+	// what is on its way.
+	ErrBlocked = errors.New("blocked: the change has been noted, and waits until the peer takes what is on its way")
+	// ErrCodec is that a stage encodes or decodes: the far end could not
+	// follow a change in the middle of a stream.
+	ErrCodec = errors.New("its stream cannot be changed in the middle, the far end would not understand it")
+	// ErrEnded is that a direction that was to change has ended.
+	ErrEnded = errors.New("the direction has ended")
+)
+
+// The chains that a conn has for itself. c.mu guards them.
+type chains struct {
+	of [2]own // up, down
+	// changed is closed when one of them has begun to run, or has ended.
+	changed chan struct{}
+}
+
+// An own is the chain that one direction of one conn has for itself.
+type own struct {
+	chain transform.Chain
+	asked int // how often it was changed
+	runs  int // which of these changes the pump runs with
+	// skew is how many more bytes went in than came out of the chains that are
+	// gone.
+	skew atomic.Int64
+}
+
+// pumps returns both.
+func (c *conn) pumps() [2]*pump { return [...]*pump{&c.up, &c.down} }
+
+// chain returns the stages in p's way.
+func (c *conn) chain(p *pump) transform.Chain {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.chainOf(p)
+}
+
+// chainOf is chain for who holds c.mu.
+func (c *conn) chainOf(p *pump) transform.Chain {
+	switch {
+	case c.rare != nil && c.rare.chains != nil:
+		return c.rare.chains.of[p.index(c)].chain
+	case p == &c.up:
+		return c.server().Up
+	}
+	return c.server().Down
+}
+
+// plain reports whether no stage is in the way, in either direction.
+func (c *conn) plain() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stageless()
+}
+
+// stageless is plain for who holds c.mu.
+func (c *conn) stageless() bool { return len(c.chainOf(&c.up))+len(c.chainOf(&c.down)) == 0 }
+
+// next returns the chain that p is to move bytes through now, here on a
+// goroutine, or false if the conn goes to a loop: p has then stopped. That is
+// decided for both directions at once, as a socket has one way of waiting: when
+// one has stopped to go, the other must.
+func (c *conn) next(p *pump) (chain transform.Chain, here bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rare != nil && c.rare.to != nil || p.reverse(c).marked(c, pumpYielded) {
+		p.mark(c, pumpStopped|pumpYielded)
+		return nil, false
+	}
+	// What it would let go for is known here.
+	p.src(c).Unyield()
+	if x := c.ownChains(); x != nil && p.marked(c, pumpStaged) {
+		x.of[p.index(c)].skew.Store(p.moved.In.Load() - p.moved.Out.Load())
+	}
+	chain = c.chainOf(p)
+	c.runs(p, len(chain) > 0)
+	return chain, true
+}
+
+// runsPlain notes that p runs on a loop.
+func (c *conn) runsPlain(p *pump) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.marked(c, pumpStaged) {
+		c.ownChains().of[p.index(c)].skew.Store(p.moved.In.Load() - p.moved.Out.Load())
+	}
+	c.runs(p, false)
+}
+
+// runs notes that p runs with the chain that it is to have. c.mu is held.
+func (c *conn) runs(p *pump, staged bool) {
+	if staged {
+		p.mark(c, pumpStaged)
+	} else {
+		p.unmark(c, pumpStaged)
+	}
+	if x := c.ownChains(); x != nil {
+		o := &x.of[p.index(c)]
+		o.runs = o.asked
+		x.tell()
+	}
+}
+
+// ownChains returns the chains that the conn has for itself, or nil. c.mu is held.
+func (c *conn) ownChains() *chains {
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.chains
+}
+
+// tell wakes who waits for a change. c.mu is held.
+func (x *chains) tell() {
+	close(x.changed)
+	x.changed = make(chan struct{})
+}
+
+// under returns how many bytes p has read and not written, if no stage is in its
+// way.
+func (p *pump) under(c *conn) int64 {
+	n := p.moved.In.Load() - p.moved.Out.Load()
+	if c.bits.Load()&edited != 0 {
+		n -= c.rare.chains.of[p.index(c)].skew.Load() // both stay once they are there
+	}
+	return n
+}
+
+// SetChains gives one conn chains of its own, in place of the server's or of
+// those that it was given before, and waits until they run. A direction whose
+// chain stays as it is is not disturbed. Of one that changes, the chain that it
+// had first sees the end of its stream, and writes its tail; no byte is lost,
+// doubled or passes another.
+//
+// Stages that have an inverse cannot come or go when the conn relays already: the
+// error is [ErrCodec]. A direction that has ended cannot change: [ErrEnded]. When
+// ctx ends first, the error is [ErrBlocked], and the change stands: it takes
+// effect when the conn can move again, and until then nothing that it relays is
+// at risk.
+func (s *Server) SetChains(ctx context.Context, id string, up, down transform.Chain) error {
+	c := s.find(id)
+	if c == nil {
+		return ErrNoConn
+	}
+	asked, err := c.setChains(up, down)
+	if err != nil {
+		return err
+	}
+	return c.awaitChains(ctx, asked)
+}
+
+// setChains makes the change known, and makes what runs let go. It returns which
+// change of each direction that was.
+func (c *conn) setChains(up, down transform.Chain) (asked [2]int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	relays := c.bits.Load()&relaying != 0
+	want := [2]transform.Chain{up, down}
+	var changes [2]bool
+	for i, p := range c.pumps() {
+		old := c.chainOf(p)
+		if changes[i] = old.String() != want[i].String(); !changes[i] || !relays {
+			continue
+		}
+		if err := p.mayChange(c, old, want[i]); err != nil {
+			return asked, err
+		}
+	}
+	wasPlain := c.stageless()
+	x := c.makeOwn()
+	for i := range want {
+		if changes[i] {
+			x.of[i].chain = want[i]
+			x.of[i].asked++
+		}
+		asked[i] = x.of[i].asked
+	}
+	if !changes[0] && !changes[1] {
+		return asked, nil // or it waits for a change that was asked for before
+	}
+	c.rare.to = nil
+	if !relays {
+		return [2]int{}, nil // it will begin with them
+	}
+	if c.stageless() {
+		c.rare.to = c.home()
+	}
+	// What is plain in both directions may be on a loop, or go to one, and a
+	// loop is left and entered by both.
+	for i, p := range c.pumps() {
+		if changes[i] || wasPlain || c.rare.to != nil {
+			p.yield(c)
+		}
+	}
+	return asked, nil
+}
+
+// makeOwn is ownChains, which are the server's at first. c.mu is held.
+func (c *conn) makeOwn() *chains {
+	r := c.unusual()
+	if r.chains == nil {
+		x := &chains{changed: make(chan struct{})}
+		x.of[0].chain, x.of[1].chain = c.server().Up, c.server().Down
+		r.chains = x
+		c.bits.Or(edited)
+	}
+	return r.chains
+}
+
+// mayChange says why p's chain cannot change while it runs.
+func (p *pump) mayChange(c *conn, old, to transform.Chain) error {
+	d := p.name(c)
+	if p.over(c) {
+		return fmt.Errorf("%s: %w", d, ErrEnded)
+	}
+	for _, chain := range []transform.Chain{old, to} {
+		for _, stage := range chain {
+			if _, err := stage.Inverse(); err == nil {
+				return fmt.Errorf("%s has the stage %s: %w", d, stage, ErrCodec)
+			}
+		}
+	}
+	return nil
+}
+
+// name is that of p's direction.
+func (p *pump) name(c *conn) string {
+	if p == &c.up {
+		return "up"
+	}
+	return "down"
+}
+
+// home returns a loop that the conn can be on, or nil.
+func (c *conn) home() *socket.Loop {
+	ls := c.server().loops
+	if ls == nil {
+		return nil
+	}
+	if l := ls.Least(); c.fits(l) {
+		return l
+	}
+	return nil
+}
+
+// awaitChains waits until both directions run with what was asked for, or have
+// ended.
+func (c *conn) awaitChains(ctx context.Context, asked [2]int) error {
+	for {
+		c.mu.Lock()
+		x := c.ownChains()
+		if x == nil {
+			c.mu.Unlock()
+			return nil
+		}
+		late := ""
+		for i, p := range c.pumps() {
+			if x.of[i].runs < asked[i] && !p.over(c) {
+				late = p.name(c)
+			}
+		}
+		changed := x.changed
+		c.mu.Unlock()
+		if late == "" {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-c.node.Done():
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", late, ErrBlocked)
+		}
+	}
+}
