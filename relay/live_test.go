@@ -37,6 +37,15 @@ func (r *holderReader) Read(p []byte) (int, error) {
 	return r.held.Read(p)
 }
 
+// half is a stage that lets every second byte through.
+var half = transform.NewStage("half", func(src io.Reader) io.ReadCloser {
+	return io.NopCloser(readerFunc(func(p []byte) (int, error) {
+		var two [2]byte
+		n, err := io.ReadFull(src, two[:])
+		return copy(p, two[:n/2]), err
+	}))
+})
+
 func setChains(t *testing.T, s *Server, id string, up, down transform.Chain) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), testPatience)
@@ -46,7 +55,7 @@ func setChains(t *testing.T, s *Server, id string, up, down transform.Chain) {
 	}
 }
 
-// mode is whether conns are on loops in this run of the tests, and stay there.
+// looped is whether conns are on loops in this run of the tests, and stay there.
 func looped(s *Server) bool { return s.loops != nil && s.restless == nil }
 
 // Stages come and go on a conn under load, in one direction or both, and no byte
@@ -55,30 +64,12 @@ func TestChainsUnderLoad(t *testing.T) {
 	leak.Check(t)
 	u := listen(t)
 	s, log := start(t, Config{To: u.addr})
-	l := startLoad(t, s, u, 48<<20)
-	staged, changes := transform.Chain{through}, 0
+	staged := transform.Chain{through}
 	turns := [][2]transform.Chain{{staged, nil}, {staged, staged}, {nil, staged}, {nil, nil}, {staged, staged}, {nil, nil}}
-	l.during(t, func() {
-		ctx, stop := context.WithTimeout(t.Context(), testPatience)
-		defer stop()
-		turn := turns[changes%len(turns)]
-		switch err := s.SetChains(ctx, l.id, turn[0], turn[1]); {
-		case err == nil:
-			changes++
-		case errors.Is(err, ErrEnded) || errors.Is(err, ErrNoConn): // it is nearly over
-		default:
-			t.Error(err)
-		}
+	underLoad(t, s, log, u, 60, func(id string, i int) {
+		turn := turns[i%len(turns)]
+		setChains(t, s, id, turn[0], turn[1])
 	})
-	t.Logf("%d changes", changes)
-	if changes < 10 {
-		t.Errorf("only %d changes: that proves little", changes)
-	}
-	end := log.next(t, "conn ended")
-	wantBytes(t, end, 48<<20, 48<<20)
-	if _, cut := end["truncated"]; cut {
-		t.Error("the end says that bytes were lost")
-	}
 }
 
 // A chain that goes writes its tail before the next one begins, an idle conn goes
@@ -107,6 +98,11 @@ func TestChainsTail(t *testing.T) {
 	}
 	send(t, up, "down")
 	wantText(t, c, "down")
+	setChains(t, s, id, transform.Chain{half}, transform.Chain{half})
+	send(t, up, "DdOoWwNn")
+	wantText(t, c, "DOWN")
+	send(t, c, "UuPp")
+	wantText(t, up, "UP")
 
 	setChains(t, s, id, nil, nil)
 	if looped(s) {
@@ -114,7 +110,10 @@ func TestChainsTail(t *testing.T) {
 	}
 	send(t, c, "ef")
 	wantText(t, up, "ef")
-	eventually(t, "with nothing under way the direction reads", func() bool { return s.Conns()[0].Up.State == Reading })
+	eventually(t, "with nothing under way both directions read", func() bool {
+		i := s.Conns()[0]
+		return i.Up.State == Reading && i.Down.State == Reading
+	})
 	finish(t, c)
 	wantEOF(t, up)
 	eventually(t, "the direction up has ended", func() bool { return s.Conns()[0].Up.State == Over })
@@ -127,7 +126,7 @@ func TestChainsTail(t *testing.T) {
 	finish(t, up)
 	wantEOF(t, c)
 	end := log.wantEnd(t, EOF, Client)
-	wantBytes(t, end, 12, 8)
+	wantBytes(t, end, 16, 12)
 	if _, cut := end["truncated"]; cut {
 		t.Error("the end says that bytes were lost")
 	}
@@ -142,9 +141,8 @@ func TestChainsBlocked(t *testing.T) {
 	s, _ := start(t, Config{To: u.addr, Up: transform.Chain{through}})
 	c := dial(t, s.Addrs()[0])
 	up := u.accept(t)
-	const n = 16 << 20
-	wrote := make(chan error, 1)
-	go func() { wrote <- upward1.write(c, n) }()
+	release := make(chan struct{})
+	upward := upward1.send(c, reluctant{up, release}, sixteenMiB)
 	eventually(t, "the pump cannot write", func() bool { return s.Conns()[0].Up.State == Writing && still(s) })
 	id := onlyConn(t, s)
 	brief, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -154,16 +152,26 @@ func TestChainsBlocked(t *testing.T) {
 	}
 	again := make(chan error, 1)
 	go func() { again <- s.SetChains(t.Context(), id, nil, nil) }()
-	if err := upward1.read(up, n); err != nil {
+	close(release)
+	upward.arrives(t)
+	if err := <-again; err != nil {
 		t.Error(err)
-	}
-	for _, ch := range []chan error{wrote, again} {
-		if err := <-ch; err != nil {
-			t.Error(err)
-		}
 	}
 	finish(t, up)
 	wantEOF(t, c)
+}
+
+func sixteenMiB(n int64) bool { return n >= 16<<20 }
+
+// A reluctant reads nothing before it is released.
+type reluctant struct {
+	io.Reader
+	released <-chan struct{}
+}
+
+func (r reluctant) Read(p []byte) (int, error) {
+	<-r.released
+	return r.Reader.Read(p)
 }
 
 // still reports whether the one conn moves nothing for a moment.
@@ -181,17 +189,12 @@ func TestChainsOfBlockedPlain(t *testing.T) {
 	s, _ := start(t, Config{To: u.addr})
 	c := dial(t, s.Addrs()[0])
 	up := u.accept(t)
-	const n = 16 << 20
-	wrote := make(chan error, 1)
-	go func() { wrote <- upward1.write(c, n) }()
+	release := make(chan struct{})
+	upward := upward1.send(c, reluctant{up, release}, sixteenMiB)
 	eventually(t, "the pump cannot write", func() bool { return s.Conns()[0].Up.State == Writing && still(s) })
 	setChains(t, s, onlyConn(t, s), transform.Chain{through}, nil)
-	if err := upward1.read(up, n); err != nil {
-		t.Error(err)
-	}
-	if err := <-wrote; err != nil {
-		t.Error(err)
-	}
+	close(release)
+	upward.arrives(t)
 	finish(t, up)
 	wantEOF(t, c)
 }
@@ -279,4 +282,30 @@ func within(t *testing.T, done <-chan struct{}) {
 	case <-time.After(testPatience):
 		t.Fatal("it does not end")
 	}
+}
+
+// A conn that is still dialling begins with the chains that it is given.
+func TestChainsWhileDialling(t *testing.T) {
+	leak.Check(t)
+	s, _ := start(t, Config{To: address(t, listenEcho(t))})
+	for range 50 {
+		c := dial(t, s.Addrs()[0])
+		var list []ConnInfo
+		for len(list) == 0 {
+			list = s.Conns()
+		}
+		setChains(t, s, list[0].ID, transform.Chain{twice}, nil)
+		send(t, c, "ab")
+		wantText(t, c, "aabb")
+		finish(t, c)
+		wantEOF(t, c)
+		eventually(t, "it is gone", func() bool { return len(s.Conns()) == 0 })
+	}
+}
+
+// listenEcho is an echo server of TCP.
+func listenEcho(t *testing.T) string {
+	t.Helper()
+	s, _ := start(t, Config{To: address(t, "echo:")})
+	return s.Addrs()[0].String()
 }

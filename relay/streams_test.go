@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -40,36 +41,71 @@ func (p pattern) differs(b []byte, off int64) error {
 	return nil
 }
 
-// write sends the first n bytes of the pattern, and finishes.
-func (p pattern) write(c *net.TCPConn, n int64) error {
+// write sends the pattern until it is enough, and finishes. It returns how much
+// that was.
+func (p pattern) write(c *net.TCPConn, enough func(n int64) bool) (off int64, err error) {
 	buf := make([]byte, 48<<10)
-	for off := int64(0); off < n; {
-		part := buf[:min(n-off, 1+off%int64(len(buf)))] // of all sizes
+	for !enough(off) {
+		part := buf[:1+off%int64(len(buf))] // of all sizes
 		p.fill(part, off)
 		if _, err := c.Write(part); err != nil {
-			return fmt.Errorf("written %d: %w", off, err)
+			return off, fmt.Errorf("written %d: %w", off, err)
 		}
 		off += int64(len(part))
 	}
-	return c.CloseWrite()
+	return off, c.CloseWrite()
 }
 
-// read wants the first n bytes of the pattern and then a clean end.
-func (p pattern) read(c io.Reader, n int64) error {
+// read wants the pattern and then a clean end, and returns how much that was.
+func (p pattern) read(c io.Reader) (off int64, err error) {
 	buf := make([]byte, 64<<10)
-	for off := int64(0); ; {
+	for {
 		k, err := c.Read(buf)
 		if bad := p.differs(buf[:k], off); bad != nil {
-			return bad
+			return off, bad
 		}
 		off += int64(k)
 		switch {
-		case err == io.EOF && off == n:
-			return nil
+		case err == io.EOF:
+			return off, nil
 		case err != nil:
-			return fmt.Errorf("read %d of %d: %w", off, n, err)
+			return off, fmt.Errorf("read %d: %w", off, err)
 		}
 	}
+}
+
+// A oneWay is a stream of which both ends are ours.
+type oneWay struct {
+	sent, got chan streamed
+}
+
+type streamed struct {
+	n   int64
+	err error
+}
+
+func (p pattern) send(from *net.TCPConn, to io.Reader, enough func(n int64) bool) oneWay {
+	w := oneWay{make(chan streamed, 1), make(chan streamed, 1)}
+	go func() {
+		n, err := p.write(from, enough)
+		w.sent <- streamed{n, err}
+	}()
+	go func() {
+		n, err := p.read(to)
+		w.got <- streamed{n, err}
+	}()
+	return w
+}
+
+// arrives waits for the end, and wants all to have arrived. It returns how much
+// that was.
+func (w oneWay) arrives(t *testing.T) int64 {
+	t.Helper()
+	sent, got := <-w.sent, <-w.got
+	if sent.err != nil || got.err != nil || sent.n != got.n {
+		t.Errorf("sent %d, %v; received %d, %v", sent.n, sent.err, got.n, got.err)
+	}
+	return sent.n
 }
 
 // The two streams of a conn.
@@ -78,39 +114,28 @@ const (
 	downward1 pattern = 1 << 40
 )
 
-// A load is a conn that relays both patterns at once.
-type load struct {
-	id   string
-	done chan error // four results
-}
-
-// startLoad relays n bytes each way.
-func startLoad(t *testing.T, s *Server, u upstream, n int64) load {
+// underLoad calls f so many times while a conn relays both patterns, and wants all
+// of them to arrive and to be counted.
+func underLoad(t *testing.T, s *Server, log lines, u upstream, times int, f func(id string, i int)) {
 	t.Helper()
 	c := dial(t, s.Addrs()[0])
 	up := u.accept(t)
-	l := load{id: onlyConn(t, s), done: make(chan error, 4)}
-	go func() { l.done <- upward1.write(c, n) }()
-	go func() { l.done <- upward1.read(up, n) }()
-	go func() { l.done <- downward1.write(up, n) }()
-	go func() { l.done <- downward1.read(c, n) }()
-	return l
-}
-
-// during calls f again and again as long as the load runs, and wants all of it
-// to have arrived.
-func (l load) during(t *testing.T, f func()) {
-	t.Helper()
-	for left := 4; left > 0; {
-		select {
-		case err := <-l.done:
-			if err != nil {
-				t.Error(err)
-			}
-			left--
-		default:
-			f()
+	id := onlyConn(t, s)
+	var over atomic.Bool
+	enough := func(int64) bool { return over.Load() }
+	upward, downward := upward1.send(c, up, enough), downward1.send(up, c, enough)
+	for i := range times {
+		f(id, i)
+		if t.Failed() {
+			break
 		}
+	}
+	over.Store(true)
+	n, m := upward.arrives(t), downward.arrives(t)
+	end := log.next(t, "conn ended")
+	wantBytes(t, end, n, m)
+	if _, cut := end["truncated"]; cut || end["reason"].String() != "eof" {
+		t.Errorf("it ended as %v", end)
 	}
 }
 
