@@ -40,12 +40,15 @@ type appended struct{ f *os.File }
 // was written is taken back, so that the file stays readable.
 func (a *appended) Write(block []byte) (int, error) {
 	n, err := a.f.Write(block)
-	if err != nil && n > 0 && lockAlone(a.f) {
+	if err == nil || n == 0 {
+		return n, err
+	}
+	if lockAlone(a.f) { // then the last n bytes are ours
 		if info, serr := a.f.Stat(); serr == nil {
 			a.f.Truncate(info.Size() - int64(n))
 		}
-		lockShared(a.f)
 	}
+	lockShared(a.f)
 	return n, err
 }
 
@@ -62,6 +65,9 @@ func (a *appended) repair() error {
 	if err != nil {
 		return err
 	}
+	if info.Size()-whole > maxTorn {
+		return fmt.Errorf("%w: after byte %d there is no block", errNotCapture, whole)
+	}
 	if whole < info.Size() {
 		if err := a.f.Truncate(whole); err != nil {
 			return err
@@ -70,10 +76,13 @@ func (a *appended) repair() error {
 	return lockShared(a.f)
 }
 
-// The least sizes of blocks.
 const (
-	minBlock   = 12
+	minBlock   = 12 // the least sizes of blocks
 	minSection = 28
+
+	// maxTorn is how much of a file is taken for one block that was cut off:
+	// more than any has that is written here.
+	maxTorn = 256 << 10
 )
 
 // wholeBlocks returns how much of a file of the given size is whole blocks.
@@ -93,10 +102,11 @@ func wholeBlocks(f io.ReaderAt, size int64) (int64, error) {
 	if size < minSection {
 		return 0, nil // the beginning of a section's header
 	}
-	if byteOrder(first) == nil {
+	order := byteOrder(first)
+	if order == nil {
 		return 0, errNotCapture
 	}
-	if endsWhole(f, size) {
+	if endsWhole(f, size, order) {
 		return size, nil
 	}
 	return walk(f, size)
@@ -115,21 +125,23 @@ func byteOrder(header []byte) binary.ByteOrder {
 
 // endsWhole reports whether a file ends with what looks like a block: its length
 // stands at both of its ends.
-func endsWhole(f io.ReaderAt, size int64) bool {
-	var last, start [4]byte
+func endsWhole(f io.ReaderAt, size int64, order binary.ByteOrder) bool {
+	var last [4]byte
 	if _, err := f.ReadAt(last[:], size-4); err != nil {
 		return false
 	}
-	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
-		n := int64(order.Uint32(last[:]))
-		if n < minBlock || n%4 != 0 || n > size {
-			continue
-		}
-		if _, err := f.ReadAt(start[:], size-n+4); err == nil && start == last {
-			return true
-		}
+	n := int64(order.Uint32(last[:]))
+	if size%4 != 0 || n < minBlock || n%4 != 0 || n > size {
+		return false
 	}
-	return false
+	var head [8]byte
+	_, err := f.ReadAt(head[:], size-n)
+	return err == nil && known(order.Uint32(head[:])) && order.Uint32(head[4:]) == uint32(n)
+}
+
+// known reports whether there are blocks of a type in ordinary files.
+func known(kind uint32) bool {
+	return kind >= interfaceBlock && kind <= enhancedPacket || kind == sectionHeader
 }
 
 // walk goes from block to block, and returns where the last whole one ends.
