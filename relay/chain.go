@@ -9,14 +9,15 @@ import "relayd/transform"
 func (p *pump) opened(c *conn, at *transform.Site) {
 	c.mu.Lock()
 	c.unusual().sites[p.index(c)] = at
+	dead := c.dead
 	c.mu.Unlock()
-	if p.marked(c, srcDropped) { // before it could be cut
+	if dead || p.marked(c, srcDropped) { // before it could be cut
 		at.Cut()
 	}
 }
 
 // cutChain cuts p's chain, if it has one, from any goroutine. The source was
-// dropped.
+// dropped, or is shut down with the conn.
 func (p *pump) cutChain(c *conn) {
 	c.mu.Lock()
 	var at *transform.Site

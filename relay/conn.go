@@ -103,6 +103,8 @@ func (c *conn) interrupt(error) {
 	if cancel != nil {
 		cancel()
 	}
+	c.up.cutChain(c)
+	c.down.cutChain(c)
 	if g != nil {
 		g.Cancel()
 	}

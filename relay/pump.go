@@ -267,7 +267,10 @@ func (p *pump) moveStaged(c *conn, chain transform.Chain) (place, error) {
 
 // site is where p's chain is open.
 func (p *pump) site(c *conn) *transform.Site {
-	return &transform.Site{Conn: c.id(), Direction: p.name(c), Log: c.server().Log, Owner: &c.node}
+	return &transform.Site{
+		Conn: c.id(), Direction: p.name(c), Log: c.server().Log, Owner: &c.node,
+		Client: c.from, Upstream: c.upstream.RemoteAddr(), Dial: c.dialCopy,
+	}
 }
 
 // isStage reports whether an error is a stage's own, and not that of its

@@ -115,7 +115,7 @@ func ExampleNewStage() {
 
 func ExampleStages() {
 	for _, stage := range transform.Stages() {
-		if stage.Name != "zstd" && stage.Name != "unzstd" {
+		if stage.Name != "unzstd" && stage.Name != "exec" {
 			continue
 		}
 		fmt.Printf("%s: %s\n", stage.Name, stage.Summary)
@@ -128,10 +128,9 @@ func ExampleStages() {
 		}
 	}
 	// Output:
-	// zstd: compress to the Zstandard format, flushing whenever there is nothing more at hand
-	//   level: 1 to 19, default 3
-	//   window: a power of two from 1k to 8M, default 128k
-	//   idle: a duration, or off, default 10s
 	// unzstd: decompress the Zstandard format
 	//   window: a power of two from 1k to 128M, default 8M
+	// exec: run the bytes through a program, from its standard input to its standard output
+	//   command: a program and its arguments; '…', "…" and \ quote as in a shell, required
+	//   grace: a duration up to 1h, default 2s
 }

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -15,6 +16,9 @@ import (
 type Site struct {
 	Conn      string // the conn's id, for names of files and lines of the log
 	Direction string // "up", from the client to the upstream, or "down"
+	// Client and Upstream are the addresses of both sides, host:port where they
+	// have such.
+	Client, Upstream string
 	// Log gets what stages have to say beside the bytes: a program's standard
 	// error, a sum at the end. Nil discards. A stage must not say more than a
 	// line for each event of its stream's life; what it says for each chunk is
@@ -24,6 +28,12 @@ type Site struct {
 	// program, a module's instance), so that a shutdown of the conn ends
 	// them. Nil makes them roots.
 	Owner *lifetime.Node
+	// Dial connects a stage to an address, as relayd writes them; ctx bounds the
+	// dialling. What it returns is written to by one goroutine, and may be
+	// closed by another, and twice. Close does not wait: what was written is
+	// finished, but a Write under way is woken, and the connection broken off.
+	// Nil: stages cannot connect to anything.
+	Dial func(ctx context.Context, address string) (io.WriteCloser, error)
 
 	cuts *cuts // nil before the chain is open
 }

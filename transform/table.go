@@ -17,6 +17,11 @@ var table = []*definition{
 	&s2Definition,
 	&uns2Definition,
 	&execDefinition,
+	&teeDefinition,
+	&hexdumpDefinition,
+	&countDefinition,
+	&hashDefinition,
+	&pcapngDefinition,
 }
 
 // Info describes a stage to its users.
