@@ -18,8 +18,17 @@ const (
 	inventedUpstreamPort = 1
 )
 
-// addresses returns those of a conn, both of one family. w.mu is held.
+// addresses returns those of a new conn, both of one family. w.mu is held.
 func (w *Writer) addresses(client, upstream string) (from, to address) {
+	from, to = w.pair(client, upstream)
+	if w.live[[2]address{from, to}] {
+		from, to = w.pair("", upstream)
+	}
+	w.live[[2]address{from, to}] = true
+	return from, to
+}
+
+func (w *Writer) pair(client, upstream string) (from, to address) {
 	from, fromOK := parse(client)
 	to, toOK := parse(upstream)
 	six := fromOK && from.Addr().Is6() || toOK && to.Addr().Is6()

@@ -149,6 +149,7 @@ func (c *Conn) Close(at time.Time) error {
 		c.send(Down, at, flagRST|flagACK, nil)
 	}
 	c.closed = true
+	delete(c.w.live, [2]address{c.ends[Up].addr, c.ends[Down].addr})
 	return c.w.err
 }
 

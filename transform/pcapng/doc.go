@@ -21,7 +21,8 @@
 // for a client and 192.0.2.2 for an upstream, or 2001:db8::1 and 2001:db8::2
 // where the other side has an IPv6 address. A client's invented port is counted
 // up from 1024 for each conn, an upstream's is 1. An IPv4 address opposite an
-// IPv6 one is written as ::ffff:a.b.c.d. The true names stand in a comment at the
+// IPv6 one is written as ::ffff:a.b.c.d. Of two conns with the same addresses at
+// the same time the second has an invented client. The true names stand in a comment at the
 // stream's first packet.
 //
 // # The file

@@ -19,6 +19,7 @@ type Writer struct {
 	w        io.Writer
 	block    []byte // the one being made
 	invented uint16 // ports given to clients without one
+	live     map[[2]address]bool
 	err      error
 }
 
@@ -41,7 +42,7 @@ const (
 // NewWriter begins a section on w, each block with one Write. It returns the
 // first error of w, if there is one already.
 func NewWriter(w io.Writer) (*Writer, error) {
-	pw := &Writer{w: w, isn: rand.Uint32}
+	pw := &Writer{w: w, isn: rand.Uint32, live: make(map[[2]address]bool)}
 	b := begin(nil, sectionHeader)
 	b = binary.LittleEndian.AppendUint32(b, byteOrderMagic)
 	b = binary.LittleEndian.AppendUint16(b, 1) // version 1.0

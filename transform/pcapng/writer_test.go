@@ -248,6 +248,27 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// Two conns with the same addresses at one time do not mix.
+func TestSameAddresses(t *testing.T) {
+	var b bytes.Buffer
+	w := newWriter(t, &b)
+	var last *Conn
+	for i, want := range []string{"1.2.3.4:5", "192.0.2.1:1024", "192.0.2.1:1025"} {
+		last = w.Conn(noon, "", "1.2.3.4:5", "6.7.8.9:10")
+		last.Write(Up, noon, []byte{byte(i)})
+		if got := last.ends[Up].addr.String(); got != want {
+			t.Errorf("the client of conn %d is %s, want %s", i, got, want)
+		}
+	}
+	last.Close(noon)
+	if s := read(t, b.Bytes(), 3); s[2].Client.Bytes[0] != 2 || !s[2].Reset || s[0].Reset {
+		t.Error("the conns are mixed")
+	}
+	if len(w.live) != 2 {
+		t.Errorf("%d conns are live", len(w.live))
+	}
+}
+
 // More conns than there are ports have each a stream, if they do not all live at
 // once.
 func TestInventedPortsComeAround(t *testing.T) {
