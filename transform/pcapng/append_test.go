@@ -87,6 +87,37 @@ func TestAppendTogether(t *testing.T) {
 	}
 }
 
+// While somebody else writes, a torn end is a block that is being written.
+func TestAppendLeavesAnothersBlock(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a.pcapng")
+	first := openCapture(t, name)
+	if _, err := Append(first); err != nil {
+		t.Fatal(err)
+	}
+	before := append(contents(t, name), "\x06\x00\x00\x00\xff"...)
+	first.Write(before[headersSize:])
+	if _, err := Append(openCapture(t, name)); err != nil {
+		t.Fatal(err)
+	}
+	if got := contents(t, name); !bytes.HasPrefix(got, before) || len(got) != len(before)+headersSize {
+		t.Errorf("%d bytes became %d", len(before), len(got))
+	}
+}
+
+// A lock of somebody else's is waited for, but not for ever.
+func TestAppendToLockedFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a.pcapng")
+	if !lockAlone(openCapture(t, name)) {
+		t.Fatal("no locks here")
+	}
+	if _, err := Append(openCapture(t, name)); !errors.Is(err, errLocked) {
+		t.Errorf("got %v", err)
+	}
+	if got := contents(t, name); len(got) > 0 {
+		t.Errorf("%d bytes were written", len(got))
+	}
+}
+
 // A process can die at any byte of the file. What was whole stays readable, and
 // the file can be continued.
 func TestAppendToTornFile(t *testing.T) {
