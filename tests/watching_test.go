@@ -218,13 +218,14 @@ func stall(t *testing.T, r *relayd) (client conn, stalled func()) {
 		defer close(done)
 		io.Copy(client, bytesOf(1, 1<<30))
 	}()
-	moved, since := int64(-1), time.Now()
+	var moved relay.Traffic
+	since := time.Now()
 	until(t, "the stream stands still", func() bool {
-		now := r.Stats().Moved.UpIn
+		now := r.Stats().Moved
 		if now != moved {
 			moved, since = now, time.Now()
 		}
-		return moved > 0 && time.Since(since) > 300*time.Millisecond
+		return moved.UpIn > 0 && time.Since(since) > 300*time.Millisecond
 	})
 	return client, func() { <-done }
 }
@@ -235,7 +236,7 @@ func TestPacedTeeToStuckReceiver(t *testing.T) {
 	start := func(t *testing.T, receiver string, handle func(conn)) *relayd {
 		return startRelay(t, relay.Config{
 			To: serve(t, address(t, "127.0.0.1:0"), handle),
-			Up: stages(t, "tee:"+receiver),
+			Up: stages(t, "tee:"+receiver), Down: stages(t, "tee:"+receiver),
 		})
 	}
 	for name, receiver := range map[string]func(*testing.T) string{
@@ -244,7 +245,9 @@ func TestPacedTeeToStuckReceiver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
-			r := start(t, receiver(t), echo)
+			r := start(t, receiver(t), func(c conn) {
+				io.Copy(c, bytesOf(2, 1<<30))
+			})
 			client, stalled := stall(t, r)
 			now, stop := context.WithCancel(context.Background())
 			stop()

@@ -79,7 +79,8 @@ func TestTshark(t *testing.T) {
 	}
 	checks := []string{"-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"}
 	bad := tshark(t, file, append(checks, "-Y",
-		`(tcp.analysis.flags and not tcp.analysis.reused_ports) or tcp.checksum.status != 1 or _ws.malformed or _ws.expert.severity == error`)...)
+		`(tcp.analysis.flags and not tcp.analysis.reused_ports) or tcp.checksum.status != 1 or _ws.malformed or _ws.expert.severity == error`+
+			` or tcp.window_size_scalefactor != 64 or tcp.analysis.bytes_in_flight > 400000`)...)
 	if bad != "" {
 		t.Errorf("tshark complains about\n%s", bad)
 	}
