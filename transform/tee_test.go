@@ -166,7 +166,7 @@ func TestLossyTeeStuck(t *testing.T) {
 			t.Errorf("the stream has waited for %v", took)
 		}
 		synctest.Wait()
-		time.Sleep(3 * time.Second) // by the bubble's clock
+		<-time.After(3 * time.Second) // by the bubble's clock
 		synctest.Wait()
 		if took := time.Since(began); !c.closed {
 			t.Errorf("the copy is open after %v", took)
