@@ -206,7 +206,7 @@ func TestImportsPlanted(t *testing.T) {
 				"socket/a_linux.go":               `package socket; import ("golang.org/x/sys/unix"; "relayd/lifetime")`,
 				"transform/stagetest/a.go":        `package stagetest; import "relayd/transform"`,
 				"transform/a.go":                  `package transform; import "github.com/klauspost/compress/zstd"`,
-				"relay/a.go":                      `package relay; import ("relayd/socket"; "relayd/transform/wasm")`,
+				"relay/a.go":                      `package relay; import ("relayd/socket"; "relayd/transform/stagetest")`,
 				"cmd/relayd/main.go":              `package main; import ("relayd/relay"; "relayd/cmd/relayd/internal/config"; "golang.org/x/term")`,
 				"cmd/relayd/internal/config/a.go": `package config; import "relayd/socket"`,
 				"cmd/relayd/a_test.go":            `package main; import ("github.com/rogpeppe/go-internal/testscript"; "relayd/tests/program")`,
@@ -289,7 +289,7 @@ func TestImportsPlanted(t *testing.T) {
 				"cmd/relayd/main.go": `package main; import "relayd/tests/program"`,
 			},
 			want: []string{
-				"cmd/relayd/main.go: cmd/relayd imports relayd/tests/program: cmd/relayd may only import [lifetime socket transform relay]",
+				"cmd/relayd/main.go: cmd/relayd imports relayd/tests/program: cmd/relayd may only import [lifetime socket transform transform/wasm relay]",
 				"relay/a.go: relay imports relayd/tests/leak: relay may only import [lifetime socket transform]",
 				"relay/a_test.go: relay imports relayd/tests: relay may only import [lifetime socket transform]",
 			},
