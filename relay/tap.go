@@ -148,29 +148,38 @@ func (t *Tap) Close() error {
 // returns [io.EOF]. When ctx ends it returns the context's cause.
 func (t *Tap) Next(ctx context.Context) (TapEvent, error) {
 	for {
-		t.mu.Lock()
-		switch {
-		case t.closed:
-			t.mu.Unlock()
-			return TapEvent{}, net.ErrClosed
-		case len(t.queue) > 0:
-			e := t.queue[0]
-			t.queue[0] = TapEvent{}
-			t.queue = t.queue[1:]
-			t.size -= e.cost()
-			t.mu.Unlock()
+		if e, ok := t.TryNext(); ok {
 			return e, nil
-		case t.over:
-			t.mu.Unlock()
+		}
+		t.mu.Lock()
+		closed, over := t.closed, t.over && len(t.queue) == 0
+		t.mu.Unlock()
+		switch {
+		case closed:
+			return TapEvent{}, net.ErrClosed
+		case over:
 			return TapEvent{}, io.EOF
 		}
-		t.mu.Unlock()
 		select {
 		case <-t.more:
 		case <-ctx.Done():
 			return TapEvent{}, context.Cause(ctx)
 		}
 	}
+}
+
+// TryNext is Next if that would not wait. Otherwise it returns false.
+func (t *Tap) TryNext() (TapEvent, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.queue) == 0 {
+		return TapEvent{}, false
+	}
+	e := t.queue[0]
+	t.queue[0] = TapEvent{}
+	t.queue = t.queue[1:]
+	t.size -= e.cost()
+	return e, true
 }
 
 func (e *TapEvent) cost() int { return len(e.Data) + TapEventCost }

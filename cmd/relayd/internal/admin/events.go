@@ -1,0 +1,45 @@
+package admin
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// readEvents reads server-sent events until the one that is called "over". The
+// format is that of the HTML standard, section 9.2; what our server does not
+// send is skipped.
+func readEvents(r io.Reader, f func(Drain)) error {
+	lines := bufio.NewScanner(r)
+	name, data := "", ""
+	for lines.Scan() {
+		line := lines.Text()
+		field, value, _ := strings.Cut(line, ":")
+		value = strings.TrimPrefix(value, " ")
+		switch field {
+		case "event":
+			name = value
+		case "data":
+			data += value
+		case "":
+			if line != "" || data == "" {
+				continue // a comment, or an event of nothing
+			}
+			var d Drain
+			if err := json.Unmarshal([]byte(data), &d); err != nil {
+				return fmt.Errorf("the progress of the drain cannot be read: %w", err)
+			}
+			f(d)
+			if name == "over" {
+				return nil
+			}
+			name, data = "", ""
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	return io.ErrUnexpectedEOF
+}

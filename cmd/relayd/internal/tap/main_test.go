@@ -1,0 +1,9 @@
+package tap
+
+import (
+	"testing"
+
+	"relayd/tests/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
