@@ -12,15 +12,16 @@ import (
 var copyPlace = socket.NewPlace("copy")
 
 // dialCopy connects a stage to an address. What the other side sends is thrown
-// away. The socket is the conn's, which is not over before it has drained, and
+// away. The socket stands below a resource of the conn's, or the conn itself,
+// which is not over before it has drained, and
 // its policy is always refcount, whatever the route's: who closes it means it.
-func (c *conn) dialCopy(ctx context.Context, address string) (io.WriteCloser, error) {
+func (c *conn) dialCopy(ctx context.Context, below *lifetime.Node, address string) (io.WriteCloser, error) {
 	a, err := socket.ParseAddress(address)
 	if err != nil {
 		return nil, err
 	}
 	at := c.server().at
-	at.Parent, at.Place, at.Policy, at.Stderr = &c.node, copyPlace, lifetime.Refcount, c.stderr
+	at.Parent, at.Place, at.Policy, at.Stderr = below, copyPlace, lifetime.Refcount, c.stderr
 	s, err := socket.Dial(ctx, a, at)
 	if err != nil {
 		return nil, err

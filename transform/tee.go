@@ -13,6 +13,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"relayd/lifetime"
 )
 
 const (
@@ -133,8 +135,9 @@ func (r *receiver) name() string {
 	return fileName(r.to, r.site)
 }
 
-// open connects to the receiver. Only what dials can take long, and ends with ctx.
-func (r *receiver) open(ctx context.Context) error {
+// open connects to the receiver, whose resource stands below that one. Only what
+// dials can take long, and ends with ctx.
+func (r *receiver) open(ctx context.Context, below *lifetime.Node) error {
 	if !isAddress(r.to) {
 		f, err := appendFile(r.name(), os.O_WRONLY, true)
 		if err != nil {
@@ -148,7 +151,7 @@ func (r *receiver) open(ctx context.Context) error {
 	}
 	ctx, stop := context.WithTimeout(ctx, teeDial)
 	defer stop()
-	sink, err := r.site.Dial(ctx, r.to)
+	sink, err := r.site.Dial(ctx, below, r.to)
 	if err != nil {
 		return err
 	}
@@ -196,7 +199,7 @@ func newPacedTee(to *receiver) *pacedTee {
 }
 
 func (t *pacedTee) begin() error {
-	if err := t.to.open(t.ctx); err != nil {
+	if err := t.to.open(t.ctx, t.to.site.Owner); err != nil {
 		return t.verdict(err)
 	}
 	t.to.site.OnCut(t.to.wake)

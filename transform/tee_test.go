@@ -76,7 +76,7 @@ func (c *copyist) text() string {
 
 // dials makes a site's stages reach c, at any address.
 func dials(at *transform.Site, c *copyist) {
-	at.Dial = func(context.Context, string) (io.WriteCloser, error) { return c, nil }
+	at.Dial = func(context.Context, *lifetime.Node, string) (io.WriteCloser, error) { return c, nil }
 }
 
 func TestTee(t *testing.T) {
@@ -85,7 +85,7 @@ func TestTee(t *testing.T) {
 			at, log := site()
 			var c copyist
 			asked := ""
-			at.Dial = func(_ context.Context, address string) (io.WriteCloser, error) {
+			at.Dial = func(_ context.Context, _ *lifetime.Node, address string) (io.WriteCloser, error) {
 				asked = address
 				return &c, nil
 			}
@@ -114,16 +114,16 @@ func TestTeeToFullDisk(t *testing.T) {
 func TestLossyTeeThatFails(t *testing.T) {
 	for name, test := range map[string]struct {
 		to   string
-		dial func(context.Context, string) (io.WriteCloser, error)
+		dial func(context.Context, *lifetime.Node, string) (io.WriteCloser, error)
 		err  string
 	}{
 		"disk full":  {"/dev/full", nil, "write /dev/full: no space left on device"},
 		"no file":    {"/no/file", nil, "open /no/file: no such file or directory"},
 		"no dialler": {"tcp://h:1", nil, "there is nobody here to connect to addresses"},
-		"no answer": {"tcp://h:1", func(context.Context, string) (io.WriteCloser, error) {
+		"no answer": {"tcp://h:1", func(context.Context, *lifetime.Node, string) (io.WriteCloser, error) {
 			return nil, errors.New("refused")
 		}, "refused"},
-		"broken": {"tcp://h:1", func(context.Context, string) (io.WriteCloser, error) {
+		"broken": {"tcp://h:1", func(context.Context, *lifetime.Node, string) (io.WriteCloser, error) {
 			return &copyist{err: errors.New("broken pipe")}, nil
 		}, "broken pipe"},
 	} {
@@ -245,7 +245,7 @@ func TestLossyTeeShutDown(t *testing.T) {
 
 // A dial that does not answer is bounded, and ends with the stream.
 func TestTeeDial(t *testing.T) {
-	hang := func(ctx context.Context, _ string) (io.WriteCloser, error) {
+	hang := func(ctx context.Context, _ *lifetime.Node, _ string) (io.WriteCloser, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
@@ -343,4 +343,32 @@ func TestTeeToPipe(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// A stream that ends before its lossy copy has connected is copied all the same:
+// the connection has a place in the tree, below the copy, which holds the conn.
+func TestLossyTeeOutlivesAShortStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at, log := site()
+		conn, c := newResource(t), &copyist{}
+		at.Owner = &conn.Node
+		at.Dial = func(_ context.Context, below *lifetime.Node, _ string) (io.WriteCloser, error) {
+			<-time.After(time.Second) // longer than the stream lasts
+			connection := new(resource)
+			if err := resourceKind.Init(connection, below, lifetime.Refcount); err != nil {
+				return nil, err
+			}
+			connection.BeginDrop()
+			return c, nil
+		}
+		if _, err := pull(t, "tee:tcp://h:1,lossy=true", at, strings.NewReader("hello")); err != nil {
+			t.Error(err)
+		}
+		conn.BeginDrop()
+		<-conn.Done()
+		if got := c.got.String(); got != "hello" {
+			t.Errorf("the copy has %q", got)
+		}
+		log.want(t)
+	})
 }

@@ -82,7 +82,9 @@ type lossyCopy struct {
 	first   int
 	waiting int         // buffers in the queue, from first on
 	ended   bool        // there will be no more
-	open    bool        // to has a sink
+	tried   bool        // to has a sink, or will have none
+	open    bool        // it has
+	drops   bool        // the drop waits for that
 	cut     bool        // nothing more is to be written
 	linger  *time.Timer // cuts it, some time after the end
 	err     error       // how it failed
@@ -152,11 +154,25 @@ func (c *lossyCopy) next() *teeBuffer {
 func (c *lossyCopy) run() {
 	defer c.Leave()
 	defer c.cancel()
-	err := c.to.open(c.ctx)
+	err := c.connect()
 	if err == nil {
 		err = c.copyAll()
 	}
 	c.finish(err)
+}
+
+// connect opens the receiver. What that makes is the copy's, which a short stream
+// must not have dropped before.
+func (c *lossyCopy) connect() error {
+	err := c.to.open(c.ctx, &c.Node)
+	c.mu.Lock()
+	c.tried = true
+	drops := c.drops
+	c.mu.Unlock()
+	if drops {
+		c.BeginDrop()
+	}
+	return err
 }
 
 func (c *lossyCopy) copyAll() error {
@@ -239,9 +255,21 @@ func (c *lossyCopy) end() {
 	if !c.cut {
 		c.linger = time.AfterFunc(teeLinger, c.stop)
 	}
+	c.drops = !c.tried && c.mayOutlive()
+	later := c.drops
 	c.more.Broadcast()
 	c.mu.Unlock()
-	c.BeginDrop()
+	if !later {
+		c.BeginDrop()
+	}
+}
+
+// mayOutlive reports whether the conn can be dropped before the copy is. Under
+// [lifetime.Trap] that would be a misuse: then what has not connected by the end
+// of its stream is left out.
+func (c *lossyCopy) mayOutlive() bool {
+	o := c.to.site.Owner
+	return o == nil || o.Policy() != lifetime.Trap
 }
 
 // interrupt stops the copy, if the end is not the stage's own drop: that leaves

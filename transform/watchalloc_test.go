@@ -6,6 +6,8 @@ import (
 	"context"
 	"io"
 	"testing"
+
+	"relayd/lifetime"
 )
 
 // endless gives messages, all of the same bytes.
@@ -24,7 +26,7 @@ func TestWatchingAllocatesNothing(t *testing.T) {
 		for _, size := range []int{50, 32 << 10} {
 			at, _ := site()
 			stuck := newStuck()
-			at.Dial = func(context.Context, string) (io.WriteCloser, error) { return stuck, nil }
+			at.Dial = func(context.Context, *lifetime.Node, string) (io.WriteCloser, error) { return stuck, nil }
 			r := mustParse(t, text).OpenAt(&endless{sample(size)}, at)
 			buf := make([]byte, 32<<10)
 			read := func() {
