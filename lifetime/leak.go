@@ -1,7 +1,6 @@
 package lifetime
 
 import (
-	"fmt"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -85,12 +84,7 @@ func (n *Node) lost() {
 func dump() string {
 	var b strings.Builder
 	for _, i := range Snapshot(nil) {
-		owned := "owned"
-		if !i.Owned {
-			owned = "orphan"
-		}
-		fmt.Fprintf(&b, "%s: %s, %s, %d children, %d operations, age %v\n%s",
-			i.Name, i.State, owned, i.Children, i.Operations, i.Age, i.Stack)
+		b.WriteString(i.String() + "\n" + i.Stack)
 	}
 	return b.String()
 }

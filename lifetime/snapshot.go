@@ -27,6 +27,15 @@ type Info struct {
 	Stack      string // where it was made, at leak level report or strict
 }
 
+// String describes the resource in a line, without its stack.
+func (i Info) String() string {
+	owned := "owned"
+	if !i.Owned {
+		owned = "orphan"
+	}
+	return fmt.Sprintf("%s: %s, %s, %d children, %d operations, age %v", i.Name, i.State, owned, i.Children, i.Operations, i.Age)
+}
+
 // Snapshot lists n and every resource below it that is not released yet, each
 // parent before its children and the oldest first; with a nil n, every resource
 // of the process. It stops nobody: each resource is described as it is when the

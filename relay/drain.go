@@ -127,6 +127,9 @@ func (s *Server) stop() {
 	}
 }
 
+// Cut returns how many conns a drain has ended by force so far.
+func (s *Server) Cut() int { return int(s.cut.Load()) }
+
 // Draining reports whether the server accepts no more.
 func (s *Server) Draining() bool {
 	select {

@@ -33,18 +33,31 @@ func (l line) log() {
 	case wasAccepted:
 		l.c.server().Log.Debug("conn accepted", "id", l.c.id(), "client", l.c.from, "listener", l.c.a.at)
 	case lives:
-		i := l.info
-		l.c.server().Log.Info("conn lives",
-			"id", i.ID,
-			"state", string(i.State),
-			"idle", i.Idle,
-			"up_bytes", i.Up.In,
-			"down_bytes", i.Down.Out,
-			"duration", i.Age.Round(time.Microsecond),
-			"client", i.Client,
-			"listener", i.Listener,
-			"upstream", i.Upstream,
-		)
+		l.c.server().logLiving(l.info)
+	}
+}
+
+// logLiving writes the line of a conn that lives.
+func (s *Server) logLiving(i *ConnInfo) {
+	s.Log.Info("conn lives",
+		"id", i.ID,
+		"state", string(i.State),
+		"idle", i.Idle,
+		"up_bytes", i.Up.In,
+		"down_bytes", i.Down.Out,
+		"duration", i.Age.Round(time.Microsecond),
+		"client", i.Client,
+		"listener", i.Listener,
+		"upstream", i.Upstream,
+	)
+}
+
+// LogConns writes a line about each conn that lives, the oldest first, whatever
+// LogRate is. It waits for the log.
+func (s *Server) LogConns() {
+	list := s.Conns()
+	for i := range list {
+		s.logLiving(&list[i])
 	}
 }
 

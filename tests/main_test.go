@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"os"
 	"testing"
 
 	"relayd/tests/leak"
@@ -9,6 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	os.Setenv("RELAYD_ADMIN", "none") // relayds run side by side
 	transform.Register(wasm.Stage())
 	leak.Main(m)
 }

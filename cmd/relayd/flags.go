@@ -27,6 +27,7 @@ type runFlags struct {
 	logFormat    choice
 	logLevel     slog.Level
 	logOf        logFlags
+	admin        adminFlags
 }
 
 // add puts the flags into set, with their defaults.
@@ -45,6 +46,7 @@ func (f *runFlags) add(set *pflag.FlagSet) {
 	set.Var(&f.drainSpread, "drain-spread", "and then cut those that are left one by one over `TIME`; off cuts them at once")
 	set.Var(&f.dropPolicy, "drop-policy", "drop accepted sockets under `POLICY`: refcount, trap, close-children or block")
 	set.Var(&f.eventLoop, "event-loop", "relay plain bytes on event loops: auto, off, or a `NUMBER` of them")
+	f.admin.add(set)
 	set.StringVar(&f.readyFile, "ready-file", "", "write the addresses listened on to `FILE`, one a line, when accepting")
 	set.Var(&f.logFormat, "log-format", "write the log as `FORMAT`: text or json")
 	set.TextVar(&f.logLevel, "log-level", slog.LevelInfo, "log at `LEVEL` and above: debug, info, warn or error")

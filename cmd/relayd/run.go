@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -17,19 +16,57 @@ import (
 	"relayd/transform"
 )
 
-// errSecondSignal ends a drain before its time.
-var errSecondSignal = errors.New("second signal")
-
 // run is relayd run: it is the one place that knows all packages.
 func run(f *runFlags, stdout, stderr io.Writer) error {
 	tuneMemory()
 	manager := notify.New()
 	log := newLog(stderr, f.logFormat.value, f.logLevel)
+	census, _ := socket.NewCensus() // nil where there is none
 	// Before listening, so that a signal is never missed.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
 
+	api, err := openAdmin(&f.admin, log)
+	if err != nil {
+		return err
+	}
+	if api != nil {
+		defer api.Close()
+	}
+	server, err := startRelay(f, log)
+	if err != nil {
+		return err
+	}
+	if err := announce(f, server.Addrs(), stdout); err != nil {
+		abandon(server)
+		return &exitError{code: exitFailure, err: err}
+	}
+	defer removeReadyFile(f.readyFile)
+	herald := startHerald(manager, server, log)
+	defer herald.end()
+	d := newDrainer(server, f)
+	serveAdmin(api, server, d, census, log)
+	look := startLookout(server, log, stderr)
+	defer look.end()
+
+	by := []any{"by", "admin"}
+	select {
+	case s := <-signals:
+		by = []any{"signal", s.String()}
+		d.Drain(nil, nil)
+	case <-d.asked:
+	case <-server.Done(): // nothing is left to accept
+		log.Info("ended")
+		return nil
+	}
+	log.Info("draining", append(by, "conns", server.Live(), "timeout", d.limit())...)
+	herald.drain()
+	return d.run(signals, log)
+}
+
+// startRelay starts the relay that the flags describe.
+func startRelay(f *runFlags, log *slog.Logger) (*relay.Server, error) {
 	server, err := relay.Start(context.Background(), relay.Config{
 		Listen:     f.listen.list,
 		To:         f.to,
@@ -43,26 +80,9 @@ func run(f *runFlags, stdout, stderr io.Writer) error {
 		LogRate:    f.logOf.rate.perSecond(),
 	})
 	if err != nil {
-		return startError(err)
+		return nil, startError(err)
 	}
-	if err := announce(f, server.Addrs(), stdout); err != nil {
-		abandon(server)
-		return &exitError{code: exitFailure, err: err}
-	}
-	defer removeReadyFile(f.readyFile)
-	herald := startHerald(manager, server, log)
-	defer herald.end()
-
-	var s os.Signal
-	select {
-	case s = <-signals:
-	case <-server.Done(): // nothing is left to accept
-		log.Info("ended")
-		return nil
-	}
-	log.Info("draining", "signal", s.String(), "conns", server.Live(), "timeout", f.drainTimeout.String())
-	herald.drain()
-	return drain(server, time.Duration(f.drainTimeout), time.Duration(f.drainSpread), signals, log)
+	return server, nil
 }
 
 // startError sorts what Start refuses: an address that can never be right is
@@ -89,36 +109,4 @@ func abandon(server *relay.Server) {
 	now, stop := context.WithCancel(context.Background())
 	stop()
 	server.Drain(now)
-}
-
-// drain ends the server: in its time, or at once at the next signal.
-func drain(server *relay.Server, limit, spread time.Duration, signals <-chan os.Signal, log *slog.Logger) error {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	watched := make(chan struct{})
-	go cutAtSignal(ctx, signals, cancel, watched)
-	result, err := server.DrainWithin(ctx, limit, spread)
-	cancel(nil)
-	<-watched
-	switch {
-	case err != nil:
-		for _, i := range result.Left {
-			log.Error("still held", "resource", i.Name, "age", i.Age, "operations", i.Operations)
-		}
-		return &exitError{code: exitCut, err: fmt.Errorf("drain: %w", err)}
-	case result.Cut > 0:
-		return &exitError{code: exitCut, err: fmt.Errorf("drain: %d conns were cut", result.Cut)}
-	}
-	log.Info("drained")
-	return nil
-}
-
-// cutAtSignal cancels a drain at the next signal.
-func cutAtSignal(ctx context.Context, signals <-chan os.Signal, cancel context.CancelCauseFunc, done chan<- struct{}) {
-	defer close(done)
-	select {
-	case <-signals:
-		cancel(errSecondSignal)
-	case <-ctx.Done():
-	}
 }

@@ -63,6 +63,8 @@ type sceneKey struct{}
 func setupScript(env *testscript.Env) error {
 	// With -race a process would wait a second at its exit.
 	env.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	// Scripts run side by side, and the admin API has one place for all.
+	env.Setenv("RELAYD_ADMIN", "none")
 	env.Values[sceneKey{}] = &scene{env.T().(testing.TB), make(map[string]*process), make(map[string]net.Conn)}
 	return nil
 }

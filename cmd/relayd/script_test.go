@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -14,6 +15,7 @@ import (
 
 // TestMain makes this test binary relayd when it is called by that name.
 func TestMain(m *testing.M) {
+	os.Setenv("RELAYD_ADMIN", "none") // as scripts have it
 	testscript.Main(leak.M{M: m}, map[string]func(){"relayd": main})
 }
 

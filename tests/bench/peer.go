@@ -78,7 +78,8 @@ func installed(program, pkg string) error {
 // relaydCommand is the one place that knows relayd's command line.
 func (t toolbox) relaydCommand(flags ...string) func(route) (*exec.Cmd, error) {
 	return func(r route) (*exec.Cmd, error) {
-		args := append([]string{"-l", r.listen, "-t", r.to, "--log-level", "error"}, flags...)
+		args := append([]string{"-l", r.listen, "-t", r.to, "--log-level", "error",
+			"--admin", filepath.Join(r.dir, "admin.sock")}, flags...)
 		return exec.Command(t.relayd, args...), nil
 	}
 }

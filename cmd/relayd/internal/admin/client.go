@@ -51,7 +51,9 @@ func NewClient(a socket.Address, token string) (*Client, error) {
 		return nil, fmt.Errorf("%s: %w", a.String(), errKind)
 	}
 	dialer := net.Dialer{Timeout: dialTime}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, network, address) }
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, network, address)
+	}
 	c.http = &http.Client{Transport: &http.Transport{DialContext: dial, DisableCompression: true, Proxy: nil}}
 	return c, nil
 }

@@ -92,4 +92,3 @@ func orphansFirst(a, b Resource) int {
 	}
 	return 1
 }
-

@@ -129,7 +129,9 @@ func routeCondition(value string) (func(*relay.ConnInfo) bool, error) {
 }
 
 func listenerCondition(value string) (func(*relay.ConnInfo) bool, error) {
-	return func(c *relay.ConnInfo) bool { return c.Listener == value || strings.TrimPrefix(c.Listener, "tcp://") == value }, nil
+	return func(c *relay.ConnInfo) bool {
+		return c.Listener == value || strings.TrimPrefix(c.Listener, "tcp://") == value
+	}, nil
 }
 
 // clientCondition takes a network or an address. A client without an IP address

@@ -82,14 +82,14 @@ func (h *handler) serve(r *request) error {
 		r.w.Header().Set("Retry-After", "1")
 		return fail(http.StatusServiceUnavailable, "busy", "%d requests are under way, which is the most", maxRequests)
 	}
-	if err := r.read(&h.e); err != nil {
+	if err := r.read(&h.e, h.s.readTime); err != nil {
 		return err
 	}
 	return h.e.serve(h.s, r)
 }
 
 // read takes the request apart, as strictly as there is something to say.
-func (r *request) read(e *endpoint) (err error) {
+func (r *request) read(e *endpoint, readTime time.Duration) (err error) {
 	if r.query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 		return badRequest("the query cannot be read: %v", err)
 	}
@@ -113,12 +113,12 @@ func (r *request) read(e *endpoint) (err error) {
 		return nil
 	}
 	r.body = reflect.New(reflect.TypeOf(e.body)).Interface()
-	return r.readBody()
+	return r.readBody(readTime)
 }
 
 // readBody reads JSON, all of it and nothing else. No body at all is the zero
 // value.
-func (r *request) readBody() error {
+func (r *request) readBody(readTime time.Duration) error {
 	if kind := r.Header.Get("Content-Type"); kind != "" {
 		if is, _, err := mime.ParseMediaType(kind); err != nil || is != "application/json" {
 			return fail(http.StatusUnsupportedMediaType, "not_json", "the body is %q: it is to be application/json", kind)

@@ -53,6 +53,8 @@ type Server struct {
 	servers   []*http.Server
 	ctx       context.Context // ends with the server: long answers end with it
 	stop      context.CancelFunc
+
+	headerTime, readTime time.Duration // the constants, but in tests
 }
 
 var serverKind = lifetime.NewKind(lifetime.Hooks[Server]{Name: "admin"})
@@ -71,7 +73,7 @@ const (
 // New opens the listeners. Nothing is answered before [Server.Serve]. When it
 // fails nothing is left open.
 func New(ctx context.Context, at []Listen) (*Server, error) {
-	s := &Server{slots: make(chan struct{}, maxRequests)}
+	s := &Server{slots: make(chan struct{}, maxRequests), headerTime: headerTime, readTime: readTime}
 	if err := serverKind.Init(s, nil, lifetime.Refcount); err != nil {
 		return nil, err
 	}
@@ -105,7 +107,7 @@ func (s *Server) Serve(c Config) {
 	for _, l := range s.listeners {
 		server := &http.Server{
 			Handler:           s.guard(l.Listen, s.routes(l.View)),
-			ReadHeaderTimeout: headerTime,
+			ReadHeaderTimeout: s.headerTime,
 			IdleTimeout:       idleTime,
 			MaxHeaderBytes:    maxHeader,
 			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),

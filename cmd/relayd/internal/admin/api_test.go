@@ -1,0 +1,156 @@
+package admin
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+
+	"relayd/relay"
+)
+
+func reader(s string) io.Reader {
+	if s == "" {
+		return nil
+	}
+	return strings.NewReader(s)
+}
+
+// Every endpoint answers as the reference says, about a conn that lives, is half
+// closed, is killed, and is not there any more.
+func TestAnswersAreAsTheReferenceSays(t *testing.T) {
+	r := start(t)
+	x := check(t, r.client)
+	c, info := r.one(t)
+	if info.State != "open" || info.Client != c.LocalAddr().String() || info.Up.In != 5 || info.Down.Out != 5 || info.Route != Route {
+		t.Errorf("it is listed as %+v", info)
+	}
+	c.CloseWrite()
+	d := r.detail(t, info.ID)
+	for d.State == "open" {
+		d = r.detail(t, info.ID)
+	}
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/v1/openapi.yaml", "/v1/drain", "/v1/resources", "/v1/resources?orphans=true"} {
+		if status, text := r.do(t, "GET", path, ""); status != 200 {
+			t.Errorf("GET %s: %d %s", path, status, text)
+		}
+	}
+	io.Copy(io.Discard, c) // the echo ends it
+	c.Close()
+
+	c, info = r.another(t)
+	d = r.detail(t, info.ID)
+	if d.ClientEnd == nil || d.UpstreamEnd == nil || d.ClientEnd.Remote != info.Client || len(d.Resources) < 7 || len(d.Why) == 0 {
+		t.Errorf("it is described as %+v", d)
+	}
+	kills, err := r.client.Kill(t.Context(), KillRequest{IDs: []string{info.ID, "nobody"}})
+	if err != nil || kills.Killed != 1 || kills.Matched != 1 || kills.Kills[1].Error != relay.ErrNoConn.Error() {
+		t.Errorf("kill: %+v, %v", kills, err)
+	}
+	wantProof(t, kills.Kills[0])
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the client sees %v", err)
+	}
+	if _, err := r.client.Conn(t.Context(), info.ID); !isCode(err, "no_such_conn") {
+		t.Errorf("after the kill it is described, or: %v", err)
+	}
+	_, info = r.another(t)
+	if status, text := r.do(t, "DELETE", "/v1/conns/"+info.ID+"?how=fin&within=5s", ""); status != 200 || !strings.Contains(text, `"killed":1`) {
+		t.Errorf("DELETE: %d %s", status, text)
+	}
+	if status, text := r.do(t, "POST", "/v1/drain", ""); status != 202 {
+		t.Errorf("POST /v1/drain: %d %s", status, text)
+	}
+	for _, e := range endpoints() {
+		if name := e.method + " " + e.path; !x.seen[name] && e.path != "/v1/conns/{id}/tap" { // which has its own
+			t.Errorf("%s was never answered", name)
+		}
+	}
+}
+
+// another is one when another conn may still be on its way out.
+func (r *rig) another(t testing.TB) (*net.TCPConn, Conn) {
+	t.Helper()
+	tcp := r.dial(t)
+	for {
+		list, err := r.client.Conns(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, info := range list.Conns {
+			if info.Client == tcp.LocalAddr().String() {
+				return tcp, info
+			}
+		}
+	}
+}
+
+func (r *rig) detail(t testing.TB, id string) ConnDetail {
+	t.Helper()
+	d, err := r.client.Conn(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func isCode(err error, code string) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == code
+}
+
+func wantProof(t testing.TB, k Kill) {
+	t.Helper()
+	for _, p := range []*Proof{k.ClientProof, k.UpstreamProof} {
+		if !k.Released || p == nil || p.Kernel != "gone" {
+			t.Errorf("the kill of %s is not proven: %+v, %+v", k.ID, k, p)
+		}
+	}
+}
+
+// A filter chooses; a dry run changes nothing; and those that are chosen are
+// proven to be gone.
+func TestKillByFilter(t *testing.T) {
+	r := start(t)
+	for range 20 {
+		r.dial(t)
+	}
+	c := r.dial(t)
+	one := c.LocalAddr().String()
+	for filter, want := range map[string]int{
+		"all=true": 21, "client=127.0.0.0/8": 21, "client=127.0.0.1": 21, "client=10.0.0.0/8": 0, "client=::/0": 0,
+		"state=open": 21, "state=half-closed": 0, "older-than=0s": 21, "older-than=1h": 0, "idle-for=1h": 0,
+		"route=default": 21, "state=open,client=127.0.0.1": 21, "listener=" + r.relay.Addrs()[0].String(): 21, "listener=elsewhere": 0,
+	} {
+		f, err := ParseFilter(filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := r.client.Conns(t.Context(), f)
+		if err != nil || len(list.Conns) != want || list.Total != 21 {
+			t.Errorf("%s: %d of %d conns, %v; want %d", filter, len(list.Conns), list.Total, err, want)
+		}
+		kills, err := r.client.Kill(t.Context(), KillRequest{Filter: f, DryRun: true})
+		if err != nil || kills.Matched != want || kills.Killed != 0 || !kills.DryRun {
+			t.Errorf("%s: a dry run says %+v, %v; want %d", filter, kills, err, want)
+		}
+	}
+	if n := r.relay.Live(); n != 21 {
+		t.Fatalf("%d conns live after dry runs", n)
+	}
+	f, _ := ParseFilter("state=open")
+	kills, err := r.client.Kill(t.Context(), KillRequest{Filter: f})
+	if err != nil || kills.Killed != 21 || r.relay.Live() != 0 {
+		t.Fatalf("%d of %d killed, %d live: %v", kills.Killed, kills.Matched, r.relay.Live(), err)
+	}
+	found := false
+	for _, k := range kills.Kills {
+		wantProof(t, k)
+		found = found || k.Client == one
+	}
+	if !found {
+		t.Errorf("%s is not among the killed", one)
+	}
+}
