@@ -48,8 +48,10 @@ var layers = []layer{
 		folder: "cmd/relayd",
 		ours:   []string{"lifetime", "socket", "transform", "transform/wasm", "relay"},
 		modules: []string{
+			"charm.land/bubbletea/v2",
 			"github.com/lmittmann/tint",
 			"github.com/prometheus",
+			"github.com/schollz/progressbar/v3",
 			"github.com/spf13/cobra",
 			"github.com/spf13/pflag",
 			"golang.org/x/term",
@@ -71,6 +73,7 @@ var layers = []layer{
 
 // testModules are packages of others that any test may import.
 var testModules = []string{
+	"github.com/getkin/kin-openapi", // the admin API's reference
 	"golang.org/x/net",
 	"github.com/rogpeppe/go-internal",
 	"pgregory.net/rapid",
@@ -276,7 +279,7 @@ func TestImportsPlanted(t *testing.T) {
 			},
 			want: []string{
 				"lifetime/a.go: lifetime imports pgregory.net/rapid: of other modules lifetime may only import []",
-				"socket/a_test.go: socket imports github.com/stretchr/testify/assert: of other modules socket may only import [golang.org/x/sys golang.org/x/net github.com/rogpeppe/go-internal pgregory.net/rapid]",
+				"socket/a_test.go: socket imports github.com/stretchr/testify/assert: of other modules socket may only import [golang.org/x/sys github.com/getkin/kin-openapi golang.org/x/net github.com/rogpeppe/go-internal pgregory.net/rapid]",
 				"transform/a.go: transform imports github.com/klauspost/compressor: of other modules transform may only import [github.com/klauspost/compress golang.org/x/time/rate]",
 				"transform/cgo/a.go: transform/cgo imports C: relayd builds without cgo",
 			},

@@ -29,9 +29,10 @@ type Site struct {
 	// them. Nil makes them roots.
 	Owner *lifetime.Node
 	// Dial connects a stage to an address, as relayd writes them; ctx bounds the
-	// dialling, and the connection becomes a child of below. What it returns is written to by one goroutine, and may be
-	// closed by another, and twice. Close does not wait: what was written is
-	// finished, but a Write under way is woken, and the connection broken off.
+	// dialling, and the connection becomes a child of below. What it returns is
+	// written to by one goroutine, and may be closed by another, and twice. Close
+	// does not wait: what was written is finished, but a Write under way is
+	// woken, and the connection broken off.
 	// Nil: stages cannot connect to anything.
 	Dial func(ctx context.Context, below *lifetime.Node, address string) (io.WriteCloser, error)
 

@@ -54,12 +54,15 @@ func (p *adminPlace) String() string {
 
 func (p *adminPlace) Type() string { return "address" }
 
+// adminDefault says where nobody has said otherwise; tests have no say in /run.
+var adminDefault = admin.DefaultPath
+
 // resolve returns the address, the default one if none was chosen.
 func (p *adminPlace) resolve() (socket.Address, error) {
 	if p.chosen {
 		return p.address, nil
 	}
-	path, err := admin.DefaultPath()
+	path, err := adminDefault()
 	if err != nil {
 		return socket.Address{}, err
 	}
@@ -89,8 +92,17 @@ func (f *clientFlags) add(set *pflag.FlagSet) {
 	set.StringVar(&f.tokenFile, "admin-token-file", "", "send the token in `FILE`")
 }
 
-// open returns the client. What fails has its exit code.
+// open returns the client. What fails has its exit code. What the flags leave
+// out is taken from the environment, as relayd run does it.
 func (f *clientFlags) open() (*admin.Client, error) {
+	if v, ok := os.LookupEnv("RELAYD_ADMIN"); ok && !f.at.chosen {
+		if err := f.at.Set(v); err != nil {
+			return nil, &exitError{code: exitUsage, err: fmt.Errorf("environment variable RELAYD_ADMIN: %w", err)}
+		}
+	}
+	if v, ok := os.LookupEnv("RELAYD_ADMIN_TOKEN_FILE"); ok && f.tokenFile == "" {
+		f.tokenFile = v
+	}
 	if f.at.none {
 		return nil, &exitError{code: exitUsage, err: errors.New("--admin none: there is nobody to ask")}
 	}
@@ -123,6 +135,8 @@ func askError(err error) error {
 		return &exitError{code: exitNoAdmin, err: err, hint: hint}
 	case errors.As(err, &refused) && refused.Code == "no_such_conn":
 		return &exitError{code: exitNoConn, err: err, hint: "relayd ps lists the conns that live"}
+	case errors.As(err, &refused) && refused.Code == "draining":
+		return &exitError{code: exitFailure, err: err, hint: "relayd drain --follow shows how far it is"}
 	case errors.As(err, &refused):
 		return &exitError{code: exitFailure, err: err, hint: refused.Hint}
 	}

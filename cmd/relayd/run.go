@@ -38,6 +38,8 @@ func run(f *runFlags, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	d := newDrainer(server, f)
+	serveAdmin(api, server, d, census, log)
 	if err := announce(f, server.Addrs(), stdout); err != nil {
 		abandon(server)
 		return &exitError{code: exitFailure, err: err}
@@ -45,8 +47,6 @@ func run(f *runFlags, stdout, stderr io.Writer) error {
 	defer removeReadyFile(f.readyFile)
 	herald := startHerald(manager, server, log)
 	defer herald.end()
-	d := newDrainer(server, f)
-	serveAdmin(api, server, d, census, log)
 	look := startLookout(server, log, stderr)
 	defer look.end()
 

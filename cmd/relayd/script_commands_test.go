@@ -43,6 +43,9 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"cut":       scriptCut,
 	"refused":   scriptRefused,
 	"staleunix": scriptStaleUnix,
+	"waitfor":   scriptWaitFor,
+	"idof":      scriptIDOf,
+	"many":      scriptMany,
 }
 
 // A scene is what one script has under way.
@@ -149,7 +152,7 @@ func scriptEnviron(ts *testscript.TestScript) []string {
 			env = append(env, name+"="+v)
 		}
 	}
-	for _, flag := range []string{"LISTEN", "TO", "LOG_FORMAT", "LOG_LEVEL", "DRAIN_TIMEOUT"} {
+	for _, flag := range []string{"LISTEN", "TO", "LOG_FORMAT", "LOG_LEVEL", "DRAIN_TIMEOUT", "ADMIN"} {
 		if v := ts.Getenv("RELAYD_" + flag); v != "" {
 			env = append(env, "RELAYD_"+flag+"="+v)
 		}
@@ -168,8 +171,8 @@ func find(ts *testscript.TestScript, name string) *process {
 
 // scriptSignal sends a signal: signal a TERM.
 func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}
-	usage(ts, len(args) == 2 && signals[args[1]] != 0, neg, "signal NAME TERM|INT")
+	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "USR1": syscall.SIGUSR1, "QUIT": syscall.SIGQUIT}
+	usage(ts, len(args) == 2 && signals[args[1]] != 0, neg, "signal NAME TERM|INT|USR1|QUIT")
 	ts.Check(find(ts, args[0]).cmd.Process.Signal(signals[args[1]]))
 }
 

@@ -15,8 +15,10 @@ import (
 
 // TestMain makes this test binary relayd when it is called by that name.
 func TestMain(m *testing.M) {
-	os.Setenv("RELAYD_ADMIN", "none") // as scripts have it
-	testscript.Main(leak.M{M: m}, map[string]func(){"relayd": main})
+	if _, ok := os.LookupEnv("RELAYD_ADMIN"); !ok {
+		os.Setenv("RELAYD_ADMIN", "none") // as scripts have it; this may also be a script's relayd
+	}
+	testscript.Main(leak.M{M: m}, map[string]func(){"relayd": mainWithLeak})
 }
 
 func TestScript(t *testing.T) {

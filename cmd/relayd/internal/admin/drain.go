@@ -27,7 +27,9 @@ func (s *Server) drain(r *request) error {
 		return err
 	}
 	if !s.Drainer.Drain(timeout, spread) {
-		return fail(http.StatusConflict, "draining", "a drain is under way already: GET /v1/drain says how far it is")
+		e := fail(http.StatusConflict, "draining", "a drain is under way already")
+		e.Hint = "GET /v1/drain says how far it is"
+		return e
 	}
 	return r.answer(http.StatusAccepted, s.Drainer.Progress())
 }

@@ -45,6 +45,6 @@ func (s *Server) tap(r *request) error {
 	r.w.Header().Set("Cache-Control", "no-store")
 	began := time.Now()
 	err = feed.Send(r.Context(), r, r.flush)
-	s.log.Info("admin: a tap ends", "conn", id, "after", time.Since(began))
+	s.log.Info("admin: a tap ends", "conn", id, "after", time.Since(began).Round(time.Millisecond), "err", err)
 	return nil
 }

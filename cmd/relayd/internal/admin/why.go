@@ -116,7 +116,7 @@ func held(r *lifetime.Info, all []lifetime.Info) string {
 
 // shortName is a name without the conn's, which the reader knows.
 func shortName(r *lifetime.Info, all []lifetime.Info) string {
-	if name, ok := strings.CutPrefix(r.Name, all[0].Name+"/"); ok {
+	if name, ok := strings.CutPrefix(r.Name, all[0].Name+"."); ok {
 		return name
 	}
 	return r.Name
