@@ -3,6 +3,12 @@
 // Usage:
 //
 //	relayd [run] [-l ADDRESS]… [-t ADDRESS] [--up STAGE]… [--down STAGE]… [flags]
+//	relayd ps [ID] [--tree] [--json] [--watch] [--orphans] [--filter WORD=VALUE…]
+//	relayd inspect ID
+//	relayd top
+//	relayd tap ID [--at PLACE] [--pcapng FILE]
+//	relayd kill ID… | --filter WORD=VALUE… [--fin] [--dry-run] [--json]
+//	relayd drain [--drain-timeout TIME] [--drain-spread TIME] [--follow]
 //	relayd conformance [--json] [--html FILE] [--row N] [--kind KIND] [--rounds N]
 //	relayd version
 //	relayd completion SHELL
@@ -27,7 +33,9 @@
 //
 // The first TERM or INT stops accepting, waits for the live conns for up to
 // --drain-timeout, and then cuts them: all at once, or one by one over
-// --drain-spread. A second one cuts all that are left at once.
+// --drain-spread. A second one cuts all that are left at once. USR1 writes a line
+// about each conn to the log, and QUIT all goroutines and resources to standard
+// error; relayd goes on after both.
 //
 // # Output
 //
@@ -35,6 +43,19 @@
 // standard error gets the log, a line for each conn at its end. Above --log-rate
 // lines a second the rest is counted, and the count logged once a second; lines
 // that are warnings have a rate of their own.
+//
+// # Admin API
+//
+// A running relayd can be asked who is connected, who holds what and why, and
+// told to end conns or itself: by the commands ps, inspect, top, tap, kill and
+// drain, or by curl. The API is HTTP with JSON on a Unix socket of mode 0600:
+// relayd.sock in $XDG_RUNTIME_DIR, or in /run for root; --admin puts it
+// elsewhere, and commands look where --admin or RELAYD_ADMIN says. A second
+// relayd of the same user goes on without one, and says so. --admin-view adds a
+// socket for watchers, which answers what only reads and shows nothing of what
+// conns carry. Over TCP every request needs the token of --admin-token-file. GET
+// /v1/openapi.yaml is the reference; /metrics is for Prometheus, /healthz and
+// /readyz for whoever supervises, /debug/pprof/ for developers.
 //
 // # Service manager
 //
@@ -50,4 +71,6 @@
 //	1  failure: an address that is in use, a file that cannot be written
 //	2  usage: an unknown flag, an address or a stage that does not parse
 //	3  conns were cut when the drain's time was up, or by a second signal
+//	4  no relayd answers at the admin socket
+//	5  no conn has that id
 package main

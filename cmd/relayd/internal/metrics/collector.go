@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,10 +17,13 @@ type collector struct {
 	s       *relay.Server
 	census  *socket.Census // nil: nobody can tell
 	created time.Time      // since when it counts
+
+	mu    sync.Mutex
+	kinds map[string]bool // of resources, that have ever been shown
 }
 
 func newCollector(s *relay.Server, census *socket.Census) *collector {
-	return &collector{s, census, time.Now()}
+	return &collector{s: s, census: census, created: time.Now(), kinds: make(map[string]bool)}
 }
 
 // desc describes a metric of the relay.
@@ -75,7 +79,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 func (c *collector) Collect(to chan<- prometheus.Metric) {
 	c.collectConns(to)
 	c.collectStats(to)
-	collectResources(to)
+	c.collectResources(to)
 	if c.census == nil {
 		return
 	}
@@ -173,22 +177,29 @@ func allEnds(seen map[relay.End]int64) map[relay.End]int64 {
 }
 
 // collectResources counts what lives in the process, and what drops have come
-// to.
-func collectResources(to chan<- prometheus.Metric) {
+// to. A kind that has been an orphan once is shown as 0 afterwards: what vanishes
+// does not say that it is mended.
+func (c *collector) collectResources(to chan<- prometheus.Metric) {
 	type class struct {
 		kind  string
 		state lifetime.State
 	}
 	all := make(map[class]int)
 	lonely := make(map[string]int)
-	for c, n := range lifetime.Tally(nil) {
-		all[class{c.Kind, c.State}] += n
-		if c.State == lifetime.Live && !c.Owned {
-			lonely[c.Kind] += n
+	c.mu.Lock()
+	for kind := range c.kinds {
+		lonely[kind] = 0
+	}
+	for t, n := range lifetime.Tally(nil) {
+		c.kinds[t.Kind] = true
+		all[class{t.Kind, t.State}] += n
+		if t.State == lifetime.Live && !t.Owned {
+			lonely[t.Kind] += n
 		} else {
-			lonely[c.Kind] += 0
+			lonely[t.Kind] += 0
 		}
 	}
+	c.mu.Unlock()
 	for c, n := range all {
 		gauge(to, resources, float64(n), c.kind, c.state.String())
 	}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"relayd/cmd/relayd/internal/admin"
+	"relayd/cmd/relayd/internal/screen"
+)
+
+// The trees of ps and inspect: what a conn is made of, who holds what, and since
+// when.
+
+// connTree draws a conn.
+func connTree(d *admin.ConnDetail) string {
+	if len(d.Resources) == 0 {
+		return fmt.Sprintf("%s  %s, not in the tree any more\n", screen.ASCII(d.ID), d.State)
+	}
+	t := newForest(d.Resources)
+	t.note = func(r *admin.Resource) string { return connNote(d, r) }
+	var b strings.Builder
+	root := &d.Resources[0]
+	how := d.State + ", " + humanTime(d.Age.Duration())
+	if root.Orphan {
+		how += ", orphan: its owner has gone, and what is below keeps it"
+	}
+	fmt.Fprintf(&b, "%s  %s -> %s\n   %s\n", screen.ASCII(d.ID), screen.ASCII(d.Client), screen.ASCII(d.Upstream), how)
+	t.below(&b, root, "")
+	return b.String()
+}
+
+// connNote says what a part of a conn has to do with its bytes.
+func connNote(d *admin.ConnDetail, r *admin.Resource) string {
+	path := strings.Split(r.Name, ".")
+	var note string
+	switch kind := strings.Join(path[max(0, len(path)-2):], "."); kind {
+	case "client.read":
+		note = humanSize(d.Up.In) + " read, " + d.Up.State
+	case "client.write":
+		note = humanSize(d.Down.Out) + " written"
+	case "upstream.read":
+		note = humanSize(d.Down.In) + " read, " + d.Down.State
+	case "upstream.write":
+		note = humanSize(d.Up.Out) + " written"
+	default:
+		note = socketNote(d, r.Kind)
+	}
+	return note
+}
+
+// socketNote says what the kernel thinks of a socket.
+func socketNote(d *admin.ConnDetail, kind string) string {
+	var s *admin.Socket
+	var stages []string
+	switch kind {
+	case "client":
+		s, stages = d.ClientEnd, d.Up.Stages
+	case "upstream":
+		s, stages = d.UpstreamEnd, d.Down.Stages
+	}
+	if s == nil {
+		return ""
+	}
+	parts := []string{screen.ASCII(s.Remote)}
+	if s.Remote == "" {
+		parts[0] = "memory"
+	}
+	if s.TCP != nil {
+		parts = append(parts, s.TCP.State)
+	}
+	if s.Unsent > 0 {
+		parts = append(parts, humanSize(int64(s.Unsent))+" not acknowledged")
+	}
+	if len(stages) > 0 {
+		parts = append(parts, "through "+screen.ASCII(strings.Join(stages, ",")))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// orphanTrees draws the resources that nobody owns, each with those below it.
+func orphanTrees(all []admin.Resource) string {
+	t := newForest(all)
+	var b strings.Builder
+	for i := range all {
+		r := &all[i]
+		if !r.Orphan {
+			continue
+		}
+		fmt.Fprintf(&b, "%s\n", t.line(r, screen.ASCII(r.Name)))
+		t.below(&b, r, "")
+	}
+	if b.Len() == 0 {
+		return "no orphans: everything that lives has an owner\n"
+	}
+	return b.String()
+}
+
+// A forest is resources by their parents.
+type forest struct {
+	children map[string][]*admin.Resource
+	note     func(r *admin.Resource) string
+	branch   [4]string // in the middle, at the end; what goes on below each
+}
+
+func newForest(all []admin.Resource) *forest {
+	t := &forest{children: make(map[string][]*admin.Resource), note: func(*admin.Resource) string { return "" }}
+	for i := range all {
+		t.children[all[i].Parent] = append(t.children[all[i].Parent], &all[i])
+	}
+	t.branch = [...]string{"|- ", "`- ", "|  ", "   "}
+	if screen.ShowsUnicode() {
+		t.branch = [...]string{"├─ ", "└─ ", "│  ", "   "}
+	}
+	return t
+}
+
+// below draws what is below a resource.
+func (t *forest) below(b *strings.Builder, r *admin.Resource, indent string) {
+	kids := slices.Clone(t.children[r.ID])
+	for i, k := range kids {
+		at, next := t.branch[0], t.branch[2]
+		if i == len(kids)-1 {
+			at, next = t.branch[1], t.branch[3]
+		}
+		name := screen.ASCII(strings.TrimPrefix(k.Name, r.Name+"."))
+		fmt.Fprintf(b, "%s%s%s\n", indent, at, t.line(k, name))
+		t.below(b, k, indent+next)
+	}
+}
+
+// line describes a resource: how it is, for how long, and who is inside.
+func (t *forest) line(r *admin.Resource, name string) string {
+	parts := []string{humanTime(r.Age.Duration())}
+	if r.Orphan {
+		parts = append(parts, "orphan: its owner has gone")
+	} else if r.State != "live" {
+		parts = append(parts, r.State)
+	}
+	if note := t.note(r); note != "" {
+		parts = append(parts, note)
+	}
+	if r.Operations > 0 {
+		parts = append(parts, fmt.Sprintf("%d inside", r.Operations))
+	}
+	return fmt.Sprintf("%-14s %s", name, strings.Join(parts, ", "))
+}
