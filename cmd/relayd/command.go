@@ -58,7 +58,7 @@ func newRootCommand() *cobra.Command {
 	root.SilenceErrors = true
 	root.SilenceUsage = true
 	root.AddCommand(newRunCommand("run", "Relay (what relayd does without a command)"), newVersionCommand(), newAddressesTopic())
-	root.AddCommand(newPSCommand(), newInspectCommand(), newKillCommand(), newDrainCommand())
+	root.AddCommand(newPSCommand(), newInspectCommand(), newTopCommand(), newTapCommand(), newKillCommand(), newDrainCommand())
 	root.AddCommand(newConformanceCommand())
 	return root
 }

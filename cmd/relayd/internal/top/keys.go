@@ -18,7 +18,7 @@ func (m *model) press(key tea.KeyPressMsg) tea.Cmd {
 		return nil
 	case confirming:
 		m.mode = browsing
-		if m.note = ""; name == "y" && m.selected != "" {
+		if m.note = ""; name == "y" && m.index() >= 0 && m.selected == m.doomed {
 			m.note, m.bad = "killing "+m.selected+" ...", false
 			return m.kill(m.selected)
 		}
@@ -43,8 +43,8 @@ func (m *model) command(name string) tea.Cmd {
 		m.filter, m.note = "", ""
 		m.sift()
 	case "k", "delete":
-		if m.selected != "" {
-			m.mode = confirming
+		if m.index() >= 0 {
+			m.mode, m.doomed = confirming, m.selected
 		}
 	case "r":
 		m.order.reversed = !m.order.reversed

@@ -32,7 +32,8 @@ type model struct {
 	order    order
 	filter   string
 	mode     mode
-	selected string // the id of a row
+	selected string // the id of a row; if none is shown, of one that was
+	doomed   string // the id that a kill was asked about
 	first    int    // the first row on the screen
 	note     string // what the last key came to
 	bad      bool   // the note is of something that went wrong
@@ -92,7 +93,7 @@ func (m *model) lookNow() tea.Msg {
 // ask asks who holds the selected conn.
 func (m *model) ask() tea.Cmd {
 	id := m.selected
-	if id == "" {
+	if m.index() < 0 {
 		return nil
 	}
 	return func() tea.Msg {
@@ -203,12 +204,7 @@ func (m *model) index() int {
 
 // choose selects a row, as near as there is one.
 func (m *model) choose(i int) {
-	i = min(i, len(m.shown)-1)
-	if i < 0 {
-		m.selected = ""
-		return
-	}
-	if id := m.shown[max(i, 0)].ID; id != m.selected {
-		m.selected = id
+	if len(m.shown) > 0 {
+		m.selected = m.shown[max(0, min(i, len(m.shown)-1))].ID
 	}
 }

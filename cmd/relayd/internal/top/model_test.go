@@ -168,15 +168,15 @@ func TestSort(t *testing.T) {
 	u.src.conns[1].Down += 9000
 	u.src.conns[0].Up += 77
 	u.looks()
-	u.wantIDs("bb cc >aa") // by what goes down now; the selection was on aa
+	u.wantIDs("bb >aa cc") // by what goes down now, and by id; the selection was on aa
 	for _, tt := range []struct{ key, want string }{
 		{"d", ">aa cc bb"}, // again is the other way
 		{"u", ">aa bb cc"},
 		{"U", "bb cc >aa"},
 		{"D", "bb >aa cc"},
 		{"i", "bb cc >aa"},
-		{"a", "cc bb >aa"},
-		{"r", ">aa bb cc"},
+		{"a", ">aa bb cc"},
+		{"r", "cc bb >aa"},
 		{"t", "cc bb >aa"},
 		{"n", ">aa bb cc"},
 		{"right", ">aa bb cc"}, // the client
@@ -310,7 +310,7 @@ func TestSourceGone(t *testing.T) {
 	u.src.err = errors.New("dial unix /run/relayd.sock: connection refused")
 	u.looks()
 	u.looks()
-	u.wants("no answer since 14:03:02, trying again: dial unix /run/relayd.sock: connection refused", "aa", "bb")
+	u.wants("no answer since 14:03:02: dial unix /run/relayd.sock: connection refused", "aa", "bb")
 	u.src.err = nil
 	u.src.conns = []Conn{{ID: "new", State: "open", Up: 1 << 30, Age: time.Hour}}
 	u.looks()
@@ -329,7 +329,7 @@ func TestSourceNotThere(t *testing.T) {
 		t.Errorf("before the first answer:\n%s", s)
 	}
 	m.Update(m.Init()())
-	if s := m.draw(); !strings.Contains(s, "trying again: no such file") || strings.Contains(s, "no conns") {
+	if s := m.draw(); !strings.Contains(s, "no such file") || strings.Contains(s, "no conns") {
 		t.Errorf("without an answer:\n%s", s)
 	}
 }

@@ -76,7 +76,7 @@ func (m *model) drawStatus() string {
 	switch {
 	case m.mode == confirming:
 		i := m.index()
-		if i < 0 {
+		if i < 0 || m.selected != m.doomed {
 			return m.in(m.look.Warn, fit("the conn has ended: press any key", m.width))
 		}
 		return m.in(m.look.Warn, fit(fmt.Sprintf("kill %s of %s? both sides see a reset: y kills, any other key does not",
@@ -84,7 +84,7 @@ func (m *model) drawStatus() string {
 	case m.mode == filtering:
 		return fit(fmt.Sprintf("filter: %s_   (%d of %d; enter keeps, esc clears)", screen.ASCII(m.filter), len(m.shown), len(m.all)), m.width)
 	case m.err != nil:
-		return m.in(m.look.Warn, fit("no answer since "+m.since.Local().Format("15:04:05")+", trying again: "+screen.ASCII(m.err.Error()), m.width))
+		return m.in(m.look.Warn, fit("no answer since "+m.since.Local().Format("15:04:05")+": "+screen.ASCII(m.err.Error()), m.width))
 	case m.note != "":
 		colour := m.look.Title
 		if m.bad {
