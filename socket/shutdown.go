@@ -29,7 +29,9 @@ type Report struct {
 	Kernel KernelState
 	Why    string // why the kernel state is unverified
 	Unread int    // bytes that had arrived and were not read
-	Unsent int    // bytes that were written and not acknowledged: lost
+	// Unsent is how many bytes were written and not acknowledged. They are lost,
+	// unless only the acknowledgement was under way.
+	Unsent int
 }
 
 // Shutdown ends the socket and its halves at once, under every policy and in

@@ -78,6 +78,7 @@ func stdioOf(in, out int) (transport, error) {
 			return newKernelTransport(c)
 		}
 	}
+	fin = reopenTerminal(fin)
 	t := &stdioTransport{}
 	err := t.in.open(fin)
 	if err == nil {
@@ -133,6 +134,23 @@ func (h *stdioHalf) open(f *os.File) (err error) {
 
 // terminalBuf is how much a terminal takes that poll(2) calls writable.
 const terminalBuf = 256
+
+// reopenTerminal returns the terminal f as an open file of its own, in place of f,
+// so that it can be non-blocking and those that share f do not notice.
+// What poll(2) has seen there may be gone at the read(2): the interrupt key flushes
+// the input. If it cannot be opened (it belongs to another user, or there is no
+// /proc) f is what there is, and in that moment a read cannot be woken.
+func reopenTerminal(f *os.File) *os.File {
+	if _, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err != nil {
+		return f
+	}
+	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return f
+	}
+	f.Close()
+	return os.NewFile(uintptr(fd), f.Name())
+}
 
 // interrupt ends waiting, now and later.
 func (h *stdioHalf) interrupt() { h.wakeUp.Close() }
@@ -201,7 +219,13 @@ func (t *stdioTransport) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	n, err := t.in.do(false, unix.POLLIN, func(fd int) (int, error) { return unix.Read(fd, p) })
+	n, err := t.in.do(false, unix.POLLIN, func(fd int) (int, error) {
+		if t.in.sock {
+			n, _, err := unix.Recvfrom(fd, p, unix.MSG_DONTWAIT)
+			return n, err
+		}
+		return unix.Read(fd, p)
+	})
 	if err == nil && n == 0 {
 		err = io.EOF
 	}

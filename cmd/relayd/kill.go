@@ -174,8 +174,11 @@ func outcome(k *admin.Kill, dryRun bool) string {
 		if p.proof.Why != "" {
 			s += " (" + screen.ASCII(p.proof.Why) + ")"
 		}
-		if n := p.proof.Unread + p.proof.Unsent; n > 0 {
-			s += fmt.Sprintf(" with %d bytes lost", n)
+		if n := p.proof.Unread; n > 0 {
+			s += fmt.Sprintf(" with %d bytes unread", n)
+		}
+		if n := p.proof.Unsent; n > 0 {
+			s += fmt.Sprintf(" with %d bytes not acknowledged", n)
 		}
 	}
 	return s

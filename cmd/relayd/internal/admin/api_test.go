@@ -27,10 +27,15 @@ func TestAnswersAreAsTheReferenceSays(t *testing.T) {
 	if info.State != "open" || info.Client != c.LocalAddr().String() || info.Up.In != 5 || info.Down.Out != 5 || info.Route != Route {
 		t.Errorf("it is listed as %+v", info)
 	}
+	if d := r.detail(t, info.ID); d.ID != info.ID || len(d.Resources) < 7 {
+		t.Errorf("it is described as %+v", d)
+	}
 	c.CloseWrite()
-	d := r.detail(t, info.ID)
-	for d.State == "open" {
-		d = r.detail(t, info.ID)
+	// It is half closed, and then gone.
+	for err := error(nil); !isCode(err, "no_such_conn"); _, err = r.client.Conn(t.Context(), info.ID) {
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/v1/openapi.yaml", "/v1/drain", "/v1/resources", "/v1/resources?orphans=true"} {
 		if status, text := r.do(t, "GET", path, ""); status != 200 {
@@ -41,7 +46,7 @@ func TestAnswersAreAsTheReferenceSays(t *testing.T) {
 	c.Close()
 
 	c, info = r.another(t)
-	d = r.detail(t, info.ID)
+	d := r.detail(t, info.ID)
 	if d.ClientEnd == nil || d.UpstreamEnd == nil || d.ClientEnd.Remote != info.Client || len(d.Resources) < 7 || len(d.Why) == 0 {
 		t.Errorf("it is described as %+v", d)
 	}

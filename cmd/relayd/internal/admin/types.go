@@ -129,7 +129,7 @@ type Proof struct {
 	Kernel string `json:"kernel"`        // "gone" is the proof
 	Why    string `json:"why,omitempty"` // why it is not
 	Unread int    `json:"unread_bytes"`  // arrived, and lost
-	Unsent int    `json:"unsent_bytes"`  // written and not acknowledged, and lost
+	Unsent int    `json:"unsent_bytes"`  // written and not acknowledged, and lost unless they had arrived
 }
 
 // A DrainRequest begins a drain. What it leaves out is as the command line has it.
