@@ -123,8 +123,8 @@ func (t *forest) below(b *strings.Builder, r *admin.Resource, indent string) {
 		if i == len(kids)-1 {
 			at, next = t.branch[1], t.branch[3]
 		}
-		name := screen.ASCII(strings.TrimPrefix(k.Name, r.Name+"."))
-		fmt.Fprintf(b, "%s%s%s\n", indent, at, t.line(k, name))
+		name := indent + at + screen.ASCII(strings.TrimPrefix(k.Name, r.Name+"."))
+		fmt.Fprintf(b, "%s\n", t.line(k, name))
 		t.below(b, k, indent+next)
 	}
 }
@@ -143,5 +143,5 @@ func (t *forest) line(r *admin.Resource, name string) string {
 	if r.Operations > 0 {
 		parts = append(parts, fmt.Sprintf("%d inside", r.Operations))
 	}
-	return fmt.Sprintf("%-14s %s", name, strings.Join(parts, ", "))
+	return fmt.Sprintf("%-17s %s", name, strings.Join(parts, ", "))
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -117,6 +118,9 @@ func TestScrape(t *testing.T) {
 	h := Handler(s, census(t))
 	listener := s.Addrs()[0].String()
 	p.do(t, "hold %s 3", dialTo(s))
+	for s.Stats().Moved.DownOut < 3 { // counted after the client may have it
+		runtime.Gosched()
+	}
 	wantSamples(t, scrape(t, h), map[string]string{
 		`relayd_conns{listener="` + listener + `",state="open"}`:     "3",
 		`relayd_conns{listener="` + listener + `",state="dialling"}`: "0",

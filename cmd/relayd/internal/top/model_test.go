@@ -273,7 +273,7 @@ func TestFilter(t *testing.T) {
 func TestKill(t *testing.T) {
 	u := newUser(t, some()...)
 	u.presses("n", "home", "down", "k")
-	u.wants("kill bb of 10.0.0.8:41403?")
+	u.wants("reset bb, both sides of 10.0.0.8:41403?")
 	u.presses("n")
 	if len(u.src.killed) > 0 {
 		t.Fatal("killed without a yes")

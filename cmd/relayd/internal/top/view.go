@@ -79,7 +79,7 @@ func (m *model) drawStatus() string {
 		if i < 0 || m.selected != m.doomed {
 			return m.in(m.look.Warn, fit("the conn has ended: press any key", m.width))
 		}
-		return m.in(m.look.Warn, fit(fmt.Sprintf("kill %s of %s? both sides see a reset: y kills, any other key does not",
+		return m.in(m.look.Warn, fit(fmt.Sprintf("reset %s, both sides of %s? y: yes, any other key: no",
 			screen.ASCII(m.selected), screen.ASCII(m.shown[i].Client)), m.width))
 	case m.mode == filtering:
 		return fit(fmt.Sprintf("filter: %s_   (%d of %d; enter keeps, esc clears)", screen.ASCII(m.filter), len(m.shown), len(m.all)), m.width)
@@ -197,11 +197,18 @@ func (m *model) drawKeys() string {
 		"< >          sort by the column on the left, on the right",
 		"r            reverse the order",
 	}
-	sorts := "sort by:"
-	for _, c := range columns {
-		sorts += fmt.Sprintf("  %s %s", c.key, c.title)
+	const sorts = "sort by:     "
+	lines = append(lines, sorts)
+	for i, c := range columns {
+		last := &lines[len(lines)-1]
+		key := fmt.Sprintf("%s %s  ", c.key, c.title)
+		if i > 0 && len(*last)+len(key) > m.width {
+			lines = append(lines, strings.Repeat(" ", len(sorts)))
+			last = &lines[len(lines)-1]
+		}
+		*last += key
 	}
-	lines = append(lines, sorts, "", "any key goes back")
+	lines = append(lines, "", "any key goes back")
 	if len(lines) > m.height {
 		lines = lines[:m.height]
 	}
