@@ -23,6 +23,8 @@ type acceptor struct {
 	s  *Server
 	l  *socket.Listener
 	at string // the listener's address
+	// path is what conns begin with.
+	path atomic.Pointer[path]
 
 	mu      sync.Mutex // several loops accept
 	trouble acceptTrouble
@@ -59,7 +61,7 @@ func (a *acceptor) Accepted(in socket.Incoming) {
 		a.recovered()
 	}
 	s := a.s
-	c := &conn{a: a, from: in.RemoteAddr(), began: time.Since(epoch)}
+	c := &conn{path: a.path.Load(), from: in.RemoteAddr(), began: time.Since(epoch)}
 	if err := connKind.Init(c, &s.node, s.Policy); err != nil {
 		s.ledger.refused.Add(1)
 		in.Refuse()

@@ -34,11 +34,12 @@ func (p *pump) cutChain(c *conn) {
 // stage has failed or has had enough, or the destination has failed. Then it is
 // dropped first, so that a stage that is reading it on a goroutine of its own
 // stops; what else comes is thrown away.
-func (p *pump) closeChain(c *conn, src *counted, closeAll func() error) {
+func (p *pump) closeChain(c *conn, src *counted, at *transform.Site, closeAll func() error) {
 	if !src.ended.Load() {
 		p.dropSrc(c)
 	}
 	closeAll()
+	c.chainClosed(p, at)
 }
 
 // index returns p's place in pairs of up and down.

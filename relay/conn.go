@@ -16,7 +16,7 @@ import (
 // over, and logged, when both are released.
 type conn struct {
 	node lifetime.Node
-	a    *acceptor
+	path *path
 	from string // the client's address
 
 	client, upstream socket.Socket
@@ -37,13 +37,14 @@ type conn struct {
 // A rare is what few conns need.
 type rare struct {
 	err     error
-	to      *socket.Loop       // where to relay; nil: on goroutines
-	hurry   *time.Timer        // cuts the direction that an error left running
-	cancel  context.CancelFunc // of the context that a goroutine waits with
-	stalled *stalled           // the watch's
-	sites   [2]*transform.Site // of the open chains, up and down
-	chains  *chains            // its own
-	taps    []*Tap             // replaced, never changed
+	to      *socket.Loop        // where to relay; nil: on goroutines
+	hurry   *time.Timer         // cuts the direction that an error left running
+	cancel  context.CancelFunc  // of the context that a goroutine waits with
+	stalled *stalled            // the watch's
+	sites   [2]*transform.Site  // of the open chains, up and down
+	flows   [2][]transform.Flow // through those that are closed
+	chains  *chains             // its own
+	taps    []*Tap              // replaced, never changed
 }
 
 // epoch is when the clock of began began.
@@ -69,7 +70,7 @@ func (c *conn) start() time.Duration {
 }
 
 func (c *conn) id() string      { return c.node.Name() }
-func (c *conn) server() *Server { return c.a.s }
+func (c *conn) server() *Server { return c.path.s }
 
 // begin begins the conn's life. Until its end it is an operation of the conn,
 // which is not released before: on a loop, if it can be, or on a goroutine.

@@ -18,7 +18,7 @@ func newDrainTest(t *testing.T, n int) (*bookTest, []*conn) {
 	b := &bookTest{log: newLines()}
 	b.s = &Server{stopping: make(chan struct{}), unwatched: make(chan struct{}), done: make(chan struct{})}
 	b.s.Log, b.s.LogRate = slog.New(b.log), -1
-	b.a = &acceptor{s: b.s, at: "here"}
+	b.path = &path{s: b.s, listener: "here"}
 	b.s.book.open()
 	close(b.s.unwatched)
 	go b.s.keep()
@@ -27,7 +27,7 @@ func newDrainTest(t *testing.T, n int) (*bookTest, []*conn) {
 	}
 	conns := make([]*conn, n)
 	for i := range conns {
-		conns[i] = &conn{a: b.a}
+		conns[i] = &conn{path: b.path}
 		if err := connKind.Init(conns[i], &b.s.node, lifetime.Refcount); err != nil {
 			t.Fatal(err)
 		}

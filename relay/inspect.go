@@ -5,6 +5,7 @@ import (
 
 	"relayd/lifetime"
 	"relayd/socket"
+	"relayd/transform"
 )
 
 // A ConnInfo describes a conn at one moment.
@@ -40,6 +41,9 @@ type Direction struct {
 	In, Out int64 // bytes from the source, and to the destination
 	State   DirectionState
 	Stages  []string // as they are written
+	// Flows is what has gone through each stage. It is empty until the chain
+	// is open; after a change it may still be that of the chain before.
+	Flows []transform.Flow
 }
 
 // A DirectionState is what a pump is waiting for.
@@ -129,7 +133,7 @@ func (c *conn) info(at tick) ConnInfo {
 	s := c.server()
 	i := ConnInfo{
 		ID:       c.id(),
-		Listener: c.a.at,
+		Listener: c.path.listener,
 		Client:   c.from,
 		Upstream: s.To.String(),
 		Age:      time.Since(epoch) - c.start(),
@@ -161,9 +165,12 @@ func (c *conn) state(upOver, downOver bool) ConnState {
 
 func (p *pump) info(c *conn) Direction {
 	d := Direction{In: p.moved.In.Load(), Out: p.moved.Out.Load(), State: Reading}
-	for _, stage := range c.chain(p) {
+	c.mu.Lock()
+	for _, stage := range c.chainOf(p) {
 		d.Stages = append(d.Stages, stage.String())
 	}
+	d.Flows = c.flowsOf(p)
+	c.mu.Unlock()
 	switch {
 	case c.bits.Load()&relaying == 0:
 		d.State = NotBegun

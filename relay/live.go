@@ -17,7 +17,7 @@ import (
 // conn goes to goroutines for its first stage, or back to an event loop after its
 // last.
 
-// What SetChains returns, beside ErrNoConn.
+// What EditConn returns, beside ErrNoConn and what its Edit does.
 var (
 	// ErrBlocked is that a conn has not let go in time: a peer does not take
 	// what is on its way.
@@ -62,9 +62,9 @@ func (c *conn) chainOf(p *pump) transform.Chain {
 	case c.rare != nil && c.rare.chains != nil:
 		return c.rare.chains.of[p.index(c)].chain
 	case p == &c.up:
-		return c.server().Up
+		return c.path.up
 	}
-	return c.server().Down
+	return c.path.down
 }
 
 // plain reports whether no stage is in the way, in either direction.
@@ -146,10 +146,10 @@ func (p *pump) under(c *conn) int64 {
 	return n
 }
 
-// SetChains gives one conn chains of its own, in place of the server's or of
-// those that it was given before, and waits until they run. A direction whose
-// chain stays as it is is not disturbed. Of one that changes, the chain that it
-// had first sees the end of its stream, and writes its tail; no byte is lost,
+// EditConn gives one conn chains of its own, in place of the route's or of those
+// that it was given before, and waits until they run. It returns them. A direction
+// whose chain stays as it is is not disturbed. Of one that changes, the chain that
+// it had first sees the end of its stream, and writes its tail; no byte is lost,
 // doubled or passes another.
 //
 // Stages that have an inverse cannot come or go when the conn relays already: the
@@ -157,25 +157,36 @@ func (p *pump) under(c *conn) int64 {
 // ctx ends first, the error is [ErrBlocked], and the change stands: it takes
 // effect when the conn can move again, and until then nothing that it relays is
 // at risk.
-func (s *Server) SetChains(ctx context.Context, id string, up, down transform.Chain) error {
+func (s *Server) EditConn(ctx context.Context, id string, edit Edit) (up, down transform.Chain, err error) {
 	c := s.find(id)
 	if c == nil {
-		return ErrNoConn
+		return nil, nil, ErrNoConn
 	}
-	asked, err := c.setChains(up, down)
+	want, asked, err := c.editChains(edit)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	return c.awaitChains(ctx, asked)
+	return want[0], want[1], c.awaitChains(ctx, asked)
 }
 
-// setChains makes the change known, and makes what runs let go. It returns which
-// change of each direction that was.
-func (c *conn) setChains(up, down transform.Chain) (asked [2]int, err error) {
+// SetChains is EditConn with the chains that are to be.
+func (s *Server) SetChains(ctx context.Context, id string, up, down transform.Chain) error {
+	_, _, err := s.EditConn(ctx, id, func(_, _ transform.Chain) (transform.Chain, transform.Chain, error) {
+		return up, down, nil
+	})
+	return err
+}
+
+// editChains makes a change known, and makes what runs let go. It returns what the
+// chains are to be, and which change of each direction that is.
+func (c *conn) editChains(edit Edit) (want [2]transform.Chain, asked [2]int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	relays := c.bits.Load()&relaying != 0
-	want := [2]transform.Chain{up, down}
+	want[0], want[1], err = edit(c.chainOf(&c.up), c.chainOf(&c.down))
+	if err != nil {
+		return want, asked, err
+	}
 	var changes [2]bool
 	for i, p := range c.pumps() {
 		old := c.chainOf(p)
@@ -183,7 +194,7 @@ func (c *conn) setChains(up, down transform.Chain) (asked [2]int, err error) {
 			continue
 		}
 		if err := p.mayChange(c, old, want[i]); err != nil {
-			return asked, err
+			return want, asked, err
 		}
 	}
 	wasPlain := c.stageless()
@@ -196,11 +207,11 @@ func (c *conn) setChains(up, down transform.Chain) (asked [2]int, err error) {
 		asked[i] = x.of[i].asked
 	}
 	if !changes[0] && !changes[1] {
-		return asked, nil // or it waits for a change that was asked for before
+		return want, asked, nil // or it waits for a change that was asked for before
 	}
 	c.rare.to = nil
 	if !relays {
-		return [2]int{}, nil // it will begin with them
+		return want, [2]int{}, nil // it will begin with them
 	}
 	if c.stageless() {
 		c.rare.to = c.home()
@@ -212,7 +223,7 @@ func (c *conn) setChains(up, down transform.Chain) (asked [2]int, err error) {
 			p.yield(c)
 		}
 	}
-	return asked, nil
+	return want, asked, nil
 }
 
 // makeOwn is ownChains, which are the server's at first. c.mu is held.
@@ -220,7 +231,7 @@ func (c *conn) makeOwn() *chains {
 	r := c.unusual()
 	if r.chains == nil {
 		x := &chains{changed: make(chan struct{})}
-		x.of[0].chain, x.of[1].chain = c.server().Up, c.server().Down
+		x.of[0].chain, x.of[1].chain = c.path.up, c.path.down
 		r.chains = x
 		c.bits.Or(edited)
 	}

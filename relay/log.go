@@ -31,7 +31,7 @@ func (l line) log() {
 	case hasEnded:
 		l.c.log()
 	case wasAccepted:
-		l.c.server().Log.Debug("conn accepted", "id", l.c.id(), "client", l.c.from, "listener", l.c.a.at)
+		l.c.server().Log.Debug("conn accepted", "id", l.c.id(), "client", l.c.from, "listener", l.c.path.listener)
 	case lives:
 		l.c.server().logLiving(l.info)
 	}
@@ -104,7 +104,7 @@ func (c *conn) log() {
 		"down_bytes", c.down.moved.Out.Load(),
 		"duration", c.began.Round(time.Microsecond),
 		"client", c.from,
-		"listener", c.a.at,
+		"listener", c.path.listener,
 		"upstream", c.server().To.String(),
 	}
 	up, down := c.up.lost(c), c.down.lost(c)

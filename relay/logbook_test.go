@@ -13,9 +13,9 @@ import (
 // A bookTest is a logbook whose lines the test adds. It is to be made in a
 // bubble.
 type bookTest struct {
-	s   *Server
-	log lines
-	a   *acceptor
+	s    *Server
+	log  lines
+	path *path
 }
 
 // newBookTest starts a logbook that writes to handler, or to the test's lines.
@@ -26,7 +26,7 @@ func newBookTest(t *testing.T, rate int, handler slog.Handler) *bookTest {
 		handler = b.log
 	}
 	b.s = &Server{Config: Config{Log: slog.New(handler), LogRate: rate}, unwatched: make(chan struct{})}
-	b.a = &acceptor{s: b.s, at: "here"}
+	b.path = &path{s: b.s, listener: "here"}
 	b.s.book.open()
 	go b.s.book.write(b.s)
 	return b
@@ -35,7 +35,7 @@ func newBookTest(t *testing.T, rate int, handler slog.Handler) *bookTest {
 // ended adds the ends of n conns.
 func (b *bookTest) ended(n int, r Reason) {
 	for range n {
-		b.s.book.add(line{c: &conn{a: b.a, reason: r}})
+		b.s.book.add(line{c: &conn{path: b.path, reason: r}})
 	}
 }
 
@@ -241,7 +241,7 @@ func TestLogEvery(t *testing.T) {
 func TestLogLifeOfTheDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBookTest(t, -1, nil)
-		c := &conn{a: b.a}
+		c := &conn{path: b.path}
 		c.bits.Or(isOver)
 		c.logLife(0, time.Hour, time.Minute)
 		b.close()

@@ -233,7 +233,7 @@ func (p *pump) moveStaged(c *conn, chain transform.Chain) (place, error) {
 	defer src.End()
 	r, closeChain := chain.OpenAt(src, site)
 	p.opened(c, site)
-	defer p.closeChain(c, src, closeChain)
+	defer p.closeChain(c, src, site, closeChain)
 	dst := p.dst(c)
 	buf := chunks.Get().(*chunk)
 	defer chunks.Put(buf)

@@ -57,6 +57,7 @@ type Server struct {
 	accepting sync.WaitGroup
 	acceptors atomic.Int64  // listeners that accept
 	accepts   []*acceptor   // one for each listener
+	editing   sync.Mutex    // held through a change of their chains
 	stopping  chan struct{} // closed when accepting is to end
 	stopOnce  sync.Once
 	cut       atomic.Int64 // conns that a drain has ended by force
@@ -129,6 +130,7 @@ func (s *Server) begin() {
 	s.accepting.Add(len(s.listeners))
 	for _, l := range s.listeners {
 		a := &acceptor{s: s, l: l, at: l.Addr().String()}
+		a.path.Store(&path{s: s, listener: a.at, up: s.Up, down: s.Down})
 		s.accepts = append(s.accepts, a)
 		on, err := l.AcceptOn(s.loops, a)
 		if err != nil {

@@ -15,7 +15,9 @@ type Stats struct {
 	Ended    map[End]int64    // conns
 	// Moved counts bytes by where: of all conns, those that live too. It
 	// never falls.
-	Moved     Traffic
+	Moved Traffic
+	// Stages counts bytes by kind of stage, of all chains. It never falls.
+	Stages    map[StageOf]StageBytes
 	LostUp    int64 // bytes that were read from a client and not delivered
 	LostDown  int64
 	Truncated int64 // conns that have lost bytes
@@ -61,6 +63,7 @@ type ledger struct {
 	accepted, refused         atomic.Int64
 	ended                     [reasonCount][sideCount]atomic.Int64
 	lostUp, lostDown, cutOff  atomic.Int64
+	flows                     flowLedger
 	dial, duration, shutdowns histogram
 
 	mu    sync.Mutex
@@ -106,7 +109,7 @@ func (s *Server) Stats() Stats {
 			}
 		}
 	}
-	st.Moved = s.moved()
+	st.Moved, st.Stages = s.moved(), s.stageBytes()
 	return st
 }
 

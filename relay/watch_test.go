@@ -44,7 +44,7 @@ func inScene(t *testing.T, given Timeouts, f func(t *testing.T, s *scene)) {
 
 func newPipeConn(t *testing.T, s *Server) *conn {
 	t.Helper()
-	c := &conn{a: &acceptor{s: s}, began: time.Since(epoch)}
+	c := &conn{path: &path{s: s}, began: time.Since(epoch)}
 	if err := connKind.Init(c, &s.node, s.Policy); err != nil {
 		t.Fatal(err)
 	}

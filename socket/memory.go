@@ -23,6 +23,7 @@ type memoryTransport struct {
 	closed   bool
 	noRead   bool // interrupted
 	noWrite  bool
+	nudges   [2]bool // reading and writing: woken for now
 }
 
 // memoryLimit is how much an echo holds while its client does not read.
@@ -41,7 +42,7 @@ func (t *memoryTransport) Read(p []byte) (int, error) {
 		switch {
 		case t.closed:
 			return 0, net.ErrClosed
-		case t.noRead:
+		case t.noRead, t.nudges[0]:
 			return 0, os.ErrDeadlineExceeded
 		case len(t.data) > 0:
 			n := copy(p, t.data)
@@ -74,7 +75,7 @@ func (t *memoryTransport) Write(p []byte) (n int, err error) {
 			return n, net.ErrClosed
 		case t.finished:
 			return n, syscall.EPIPE
-		case t.noWrite:
+		case t.noWrite, t.nudges[1]:
 			return n, os.ErrDeadlineExceeded
 		case t.kind == Discard:
 			return len(p), nil
@@ -115,6 +116,21 @@ func (t *memoryTransport) vanished() bool    { return false }
 func (t *memoryTransport) interruptRead()    { t.set(&t.noRead) }
 func (t *memoryTransport) interruptWrite()   { t.set(&t.noWrite) }
 func (t *memoryTransport) drains() bool      { return false }
+
+func (t *memoryTransport) nudge(d direction) { t.set(t.nudgeOf(d)) }
+
+func (t *memoryTransport) steady(d direction) {
+	t.mu.Lock()
+	*t.nudgeOf(d) = false
+	t.mu.Unlock()
+}
+
+func (t *memoryTransport) nudgeOf(d direction) *bool {
+	if d == reading {
+		return &t.nudges[0]
+	}
+	return &t.nudges[1]
+}
 
 // unsent: what an echo holds was not lost, it is the reader's.
 func (t *memoryTransport) unsent() int { return 0 }

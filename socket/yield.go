@@ -21,8 +21,8 @@ type yielding struct {
 // Yield makes the copy from this half that is under way, on a loop or on a
 // goroutine, or else the next one, end with [ErrYielded], between two moves. The
 // bytes that it has read and not written stay with the half: they are the first
-// that the next copy writes, on whichever side that runs. Of a socket that is
-// not a connection of the system's the copy goes on until something arrives.
+// that the next copy writes, on whichever side that runs. Of standard
+// input the copy goes on until something arrives.
 //
 // To take both directions of a connection from a loop to goroutines, or back,
 // have both copies yield, and begin them anew when both have.
@@ -32,19 +32,23 @@ func (r *ReadHalf) Yield() {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	s.marks.set(yieldAsked)
-	k, ok := s.t.(*kernelTransport)
-	switch {
-	case !ok:
-	case !y.on:
+	if y.on {
+		s.t.(nudged).nudge(reading)
+		if y.to != nil {
+			y.to.socket().t.(nudged).nudge(writing)
+		}
+	} else if k, ok := s.t.(*kernelTransport); ok {
 		k.mu.Lock()
 		k.poke()
 		k.mu.Unlock()
-	default:
-		k.nudge(reading)
-		if y.to != nil {
-			y.to.socket().t.(*kernelTransport).nudge(writing)
-		}
 	}
+}
+
+// A nudged transport wakes who waits in it, with [os.ErrDeadlineExceeded], until
+// it is steadied.
+type nudged interface {
+	nudge(direction)
+	steady(direction)
 }
 
 // Unyield takes a [ReadHalf.Yield] back that no copy has heard of yet.
@@ -86,15 +90,15 @@ func (y *yielding) end(r *ReadHalf) {
 	if !y.on {
 		return
 	}
-	r.socket().t.(*kernelTransport).steady(reading)
+	r.socket().t.(nudged).steady(reading)
 	if y.to != nil {
-		y.to.socket().t.(*kernelTransport).steady(writing)
+		y.to.socket().t.(nudged).steady(writing)
 	}
 	y.on, y.to = false, nil
 }
 
-// parks parks a connection of the system's. It reports false for any other, and
-// for one that cannot be parked: the next operation will say why.
+// parks parks a connection of the system's. It reports false for what cannot be
+// nudged, and for what cannot be parked: the next operation will say why.
 
 func (r *ReadHalf) parks() bool {
 	if r.node.Enter() != nil {
@@ -115,7 +119,8 @@ func (w *WriteHalf) parks() bool {
 func (s *Socket) parks() bool {
 	k, ok := s.t.(*kernelTransport)
 	if !ok {
-		return false
+		_, ok = s.t.(nudged)
+		return ok
 	}
 	_, err := k.park()
 	return err == nil

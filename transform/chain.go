@@ -37,6 +37,7 @@ func (c Chain) OpenAt(src io.Reader, at *Site) (r io.Reader, close func() error)
 		o.links[i].start(c[i], src, o.at)
 		src = &o.links[i]
 	}
+	o.at.work.opened(o.links)
 	return src, o.close
 }
 
@@ -49,7 +50,7 @@ type openChain struct {
 }
 
 func (o *openChain) close() (first error) {
-	o.at.cuts.cut()
+	o.at.work.cut()
 	for i := len(o.links) - 1; i >= 0; i-- {
 		if err := o.links[i].close(); err != nil && first == nil {
 			first = err

@@ -231,7 +231,7 @@ func (z *unpacking) explain(err error) error {
 	case errors.As(err, &bound):
 		return err
 	case z.src.err == io.EOF: // and more was wanted
-		return fmt.Errorf("truncated stream: the source ended at byte %d: %w", z.src.n, io.ErrUnexpectedEOF)
+		return fmt.Errorf("truncated stream: the source ended at byte %d: %w", z.src.n.Load(), io.ErrUnexpectedEOF)
 	}
 	return fmt.Errorf("corrupt stream: %w", err)
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"io"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,8 +27,12 @@ type opener func(src *source) io.ReadCloser
 
 type link struct {
 	name  string
+	text  string // as it is written
 	src   source
 	stage io.ReadCloser // nil if it could not be opened; then err says why
+
+	out  atomic.Int64 // bytes that it has given
+	last atomic.Int64 // when it gave some, by the clock of epoch; 0 if never
 
 	err      error // what every further Read returns
 	closed   bool
@@ -40,7 +45,7 @@ func (l *link) start(s Stage, src io.Reader, at *Site) {
 	if s.open == nil {
 		panic("transform: open of a zero Stage")
 	}
-	l.name = s.name
+	l.name, l.text = s.name, s.text
 	l.src.reset(src, at)
 	defer l.recovered("open", &l.err)
 	l.stage = s.open(&l.src)
@@ -63,6 +68,10 @@ func (l *link) Read(p []byte) (n int, err error) {
 	k, err := l.stage.Read(p)
 	if k < 0 || k > len(p) {
 		k, err = 0, errStageCount
+	}
+	if k > 0 {
+		l.out.Add(int64(k))
+		l.last.Store(int64(time.Since(epoch)))
 	}
 	if err == nil {
 		return k, nil

@@ -36,7 +36,7 @@ type Site struct {
 	// Nil: stages cannot connect to anything.
 	Dial func(ctx context.Context, below *lifetime.Node, address string) (io.WriteCloser, error)
 
-	cuts *cuts // nil before the chain is open
+	work *atWork // nil before the chain is open
 }
 
 // Cut ends whatever the chain's stages are waiting for, besides their source: a
@@ -45,44 +45,45 @@ type Site struct {
 // was under way in a stage may be lost. Any goroutine may call it, at any time
 // after [Chain.OpenAt], more than once.
 func (s *Site) Cut() {
-	if s.cuts != nil {
-		s.cuts.cut()
+	if s.work != nil {
+		s.work.cut()
 	}
 }
 
 // OnCut has f called when the chain is cut or closed, which may be now. f must
 // not wait. It is for stages.
 func (s *Site) OnCut(f func()) {
-	if s.cuts != nil {
-		s.cuts.add(f)
+	if s.work != nil {
+		s.work.add(f)
 	}
 }
 
-// cuts are what a cut calls.
-type cuts struct {
-	mu   sync.Mutex
-	done bool
-	list []func()
+// An atWork is what an open chain is known by from outside.
+type atWork struct {
+	mu    sync.Mutex
+	isCut bool
+	cuts  []func() // what a cut calls
+	links []link
 }
 
-func (c *cuts) add(f func()) {
-	c.mu.Lock()
-	done := c.done
-	if !done {
-		c.list = append(c.list, f)
+func (w *atWork) add(f func()) {
+	w.mu.Lock()
+	isCut := w.isCut
+	if !isCut {
+		w.cuts = append(w.cuts, f)
 	}
-	c.mu.Unlock()
-	if done {
+	w.mu.Unlock()
+	if isCut {
 		f()
 	}
 }
 
-func (c *cuts) cut() {
-	c.mu.Lock()
-	c.done = true
-	list := slices.Clone(c.list)
-	c.mu.Unlock()
-	for _, f := range list {
+func (w *atWork) cut() {
+	w.mu.Lock()
+	w.isCut = true
+	cuts := slices.Clone(w.cuts)
+	w.mu.Unlock()
+	for _, f := range cuts {
 		f()
 	}
 }
@@ -106,8 +107,8 @@ func (s *Site) orNowhere() *Site {
 	if s == nil {
 		s = new(Site)
 	}
-	if s.cuts == nil {
-		s.cuts = new(cuts)
+	if s.work == nil {
+		s.work = new(atWork)
 	}
 	if s.Log == nil {
 		with := *s

@@ -37,16 +37,17 @@ type source struct {
 	wait  Waiter  // r, if it is one
 	site  *Site   // never nil
 
-	n    int64 // bytes read so far
-	next error // came together with bytes, is due at the next Read
-	err  error // how the source ended, once a Read has said so
+	n    atomic.Int64 // bytes read so far
+	next error        // came together with bytes, is due at the next Read
+	err  error        // how the source ended, once a Read has said so
 
 	// ended is set after err: a stage may read on a goroutine of its own.
 	ended atomic.Bool
 }
 
 func (s *source) reset(r io.Reader, site *Site) {
-	s.r, s.site, s.n, s.next, s.err = r, site, 0, nil, nil
+	s.r, s.site, s.next, s.err = r, site, nil, nil
+	s.n.Store(0)
 	s.ended.Store(false)
 	s.ready, _ = r.(Readier)
 	s.wait, _ = r.(Waiter)
@@ -70,7 +71,7 @@ func (s *source) Read(p []byte) (int, error) {
 		if n < 0 || n > len(p) {
 			n, err = 0, errSourceCount
 		}
-		s.n += int64(n)
+		s.n.Add(int64(n))
 		if n > 0 {
 			s.next = err
 			return n, nil

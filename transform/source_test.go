@@ -33,8 +33,8 @@ func TestSource(t *testing.T) {
 		if n, err := s.Read(buf); n != 3 || err != nil {
 			t.Errorf("got %d, %v; want the bytes alone", n, err)
 		}
-		if s.n != 3 || s.failed() || !s.Ready() {
-			t.Errorf("after the bytes: n %d, failed %t, ready %t; want 3, false, true", s.n, s.failed(), s.Ready())
+		if s.n.Load() != 3 || s.failed() || !s.Ready() {
+			t.Errorf("after the bytes: n %d, failed %t, ready %t; want 3, false, true", s.n.Load(), s.failed(), s.Ready())
 		}
 		for range 2 {
 			if n, err := s.Read(buf); n != 0 || err != end {

@@ -137,6 +137,8 @@ func askError(err error) error {
 		return &exitError{code: exitNoConn, err: err, hint: "relayd ps lists the conns that live"}
 	case errors.As(err, &refused) && refused.Code == "draining":
 		return &exitError{code: exitFailure, err: err, hint: "relayd drain --follow shows how far it is"}
+	case errors.As(err, &refused) && refused.Code == "bad_request":
+		return &exitError{code: exitUsage, err: err, hint: refused.Hint}
 	case errors.As(err, &refused):
 		return &exitError{code: exitFailure, err: err, hint: refused.Hint}
 	}

@@ -45,8 +45,8 @@ func newAddressesTopic() *cobra.Command {
 const rootExample = `  relayd                                       # an echo server to try it with
   relayd -l :8080 -t 10.0.0.5:80               # relay a port
   relayd -l /run/db.sock -t db.internal:5432   # a Unix socket in front
-  relayd -l :7001 -t far:7002 --up gzip --down gunzip    # the near end of a
-  relayd -l :7002 -t db:5432 --up gunzip --down gzip     # tunnel, and the far`
+  relayd -l :7001 -t far:7002 --wrap zstd      # the near end of a tunnel,
+  relayd -l :7002 -t db:5432 --unwrap zstd     # and the far end`
 
 // newRootCommand returns the whole command line.
 func newRootCommand() *cobra.Command {
@@ -58,7 +58,7 @@ func newRootCommand() *cobra.Command {
 	root.SilenceErrors = true
 	root.SilenceUsage = true
 	root.AddCommand(newRunCommand("run", "Relay (what relayd does without a command)"), newVersionCommand(), newAddressesTopic())
-	root.AddCommand(newPSCommand(), newInspectCommand(), newTopCommand(), newTapCommand(), newKillCommand(), newDrainCommand())
+	root.AddCommand(newPSCommand(), newInspectCommand(), newTopCommand(), newTapCommand(), newKillCommand(), newDrainCommand(), newStagesCommand())
 	root.AddCommand(newConformanceCommand())
 	return root
 }

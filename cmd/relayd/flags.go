@@ -18,6 +18,7 @@ type runFlags struct {
 	listen       addressList
 	to           socket.Address
 	up, down     chainFlag
+	wrap, unwrap chainFlag
 	timers       timerFlags
 	drainTimeout timeout
 	drainSpread  timeout
@@ -41,6 +42,8 @@ func (f *runFlags) add(set *pflag.FlagSet) {
 	set.VarP(&f.to, "to", "t", "relay them to `ADDRESS`")
 	set.Var(&f.up, "up", "send what the client sends through `STAGE`; repeatable, in order")
 	set.Var(&f.down, "down", "send what the upstream sends through `STAGE`; repeatable, in order")
+	set.Var(&f.wrap, "wrap", "be the near end of a tunnel: encode up and decode down by `STAGE`; repeatable")
+	set.Var(&f.unwrap, "unwrap", "be the far end of the tunnel that --wrap `STAGE` makes; repeatable")
 	f.timers.add(set)
 	set.Var(&f.drainTimeout, "drain-timeout", "after TERM or INT, wait `TIME` for live conns; 0 or off waits for ever")
 	set.Var(&f.drainSpread, "drain-spread", "and then cut those that are left one by one over `TIME`; off cuts them at once")

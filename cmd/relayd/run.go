@@ -18,6 +18,9 @@ import (
 
 // run is relayd run: it is the one place that knows all packages.
 func run(f *runFlags, stdout, stderr io.Writer) error {
+	if err := f.tunnel(); err != nil {
+		return err
+	}
 	tuneMemory()
 	manager := notify.New()
 	log := newLog(stderr, f.logFormat.value, f.logLevel)

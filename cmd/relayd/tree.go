@@ -19,6 +19,7 @@ func connTree(d *admin.ConnDetail) string {
 	}
 	t := newForest(d.Resources)
 	t.note = func(r *admin.Resource) string { return connNote(d, r) }
+	t.flows = func(r *admin.Resource) []admin.Flow { return connFlows(d, r) }
 	var b strings.Builder
 	root := &d.Resources[0]
 	how := d.State + ", " + humanTime(d.Age.Duration())
@@ -32,9 +33,8 @@ func connTree(d *admin.ConnDetail) string {
 
 // connNote says what a part of a conn has to do with its bytes.
 func connNote(d *admin.ConnDetail, r *admin.Resource) string {
-	path := strings.Split(r.Name, ".")
 	var note string
-	switch kind := strings.Join(path[max(0, len(path)-2):], "."); kind {
+	switch partOf(r) {
 	case "client.read":
 		note = humanSize(d.Up.In) + " read, " + d.Up.State
 	case "client.write":
@@ -47,6 +47,23 @@ func connNote(d *admin.ConnDetail, r *admin.Resource) string {
 		note = socketNote(d, r.Kind)
 	}
 	return note
+}
+
+// partOf names a part of a conn: client.read.
+func partOf(r *admin.Resource) string {
+	path := strings.Split(r.Name, ".")
+	return strings.Join(path[max(0, len(path)-2):], ".")
+}
+
+// connFlows returns what has gone through the stages that have a half.
+func connFlows(d *admin.ConnDetail, r *admin.Resource) []admin.Flow {
+	switch partOf(r) {
+	case "client.read":
+		return d.Up.Flows
+	case "upstream.read":
+		return d.Down.Flows
+	}
+	return nil
 }
 
 // socketNote says what the kernel thinks of a socket.
@@ -100,11 +117,13 @@ func orphanTrees(all []admin.Resource) string {
 type forest struct {
 	children map[string][]*admin.Resource
 	note     func(r *admin.Resource) string
-	branch   [4]string // in the middle, at the end; what goes on below each
+	flows    func(r *admin.Resource) []admin.Flow // through the stages that a resource was handed to
+	branch   [4]string                            // in the middle, at the end; what goes on below each
 }
 
 func newForest(all []admin.Resource) *forest {
-	t := &forest{children: make(map[string][]*admin.Resource), note: func(*admin.Resource) string { return "" }}
+	t := &forest{children: make(map[string][]*admin.Resource),
+		note: func(*admin.Resource) string { return "" }, flows: func(*admin.Resource) []admin.Flow { return nil }}
 	for i := range all {
 		t.children[all[i].Parent] = append(t.children[all[i].Parent], &all[i])
 	}
@@ -125,7 +144,24 @@ func (t *forest) below(b *strings.Builder, r *admin.Resource, indent string) {
 		}
 		name := indent + at + screen.ASCII(strings.TrimPrefix(k.Name, r.Name+"."))
 		fmt.Fprintf(b, "%s\n", t.line(k, name))
+		t.inside(b, k, indent+next)
 		t.below(b, k, indent+next)
+	}
+}
+
+// inside draws the stages that a resource was handed to, in their order.
+func (t *forest) inside(b *strings.Builder, r *admin.Resource, indent string) {
+	flows := t.flows(r)
+	for i, f := range flows {
+		at := t.branch[0]
+		if i == len(flows)-1 && len(t.children[r.ID]) == 0 {
+			at = t.branch[1]
+		}
+		last := "nothing yet"
+		if f.Since != nil {
+			last = "last " + humanTime(f.Since.Duration()) + " ago"
+		}
+		fmt.Fprintf(b, "%-17s %s in, %s out, %s\n", indent+at+screen.ASCII(f.Stage), humanSize(f.In), humanSize(f.Out), last)
 	}
 }
 

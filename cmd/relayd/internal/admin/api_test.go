@@ -65,6 +65,12 @@ func TestAnswersAreAsTheReferenceSays(t *testing.T) {
 	if status, text := r.do(t, "DELETE", "/v1/conns/"+info.ID+"?how=fin&within=5s", ""); status != 200 || !strings.Contains(text, `"killed":1`) {
 		t.Errorf("DELETE: %d %s", status, text)
 	}
+	if _, err := r.client.Routes(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.client.Stages(t.Context(), StagesRequest{Op: "add", Direction: "up", Stage: "count"}); err != nil {
+		t.Error(err)
+	}
 	if status, text := r.do(t, "POST", "/v1/drain", ""); status != 202 {
 		t.Errorf("POST /v1/drain: %d %s", status, text)
 	}

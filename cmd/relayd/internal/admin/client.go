@@ -92,6 +92,18 @@ func (c *Client) Resources(ctx context.Context, orphans bool) (Resources, error)
 	return out, c.do(ctx, "GET", "/v1/resources", q, nil, &out)
 }
 
+// Routes lists the routes.
+func (c *Client) Routes(ctx context.Context) (Routes, error) {
+	var out Routes
+	return out, c.do(ctx, "GET", "/v1/routes", nil, nil, &out)
+}
+
+// Stages changes the stages of a route, or of conns.
+func (c *Client) Stages(ctx context.Context, q StagesRequest) (StagesChange, error) {
+	var out StagesChange
+	return out, c.do(ctx, "POST", "/v1/stages", nil, q, &out)
+}
+
 // Kill kills conns.
 func (c *Client) Kill(ctx context.Context, q KillRequest) (Kills, error) {
 	var out Kills

@@ -27,6 +27,8 @@ func endpoints() []endpoint {
 		{method: "GET", path: "/v1/conns/{id}", watch: true, serve: (*Server).conn},
 		{method: "DELETE", path: "/v1/conns/{id}", params: []string{"how", "within"}, serve: (*Server).killOne},
 		{method: "GET", path: "/v1/conns/{id}/tap", params: []string{"at"}, serve: (*Server).tap},
+		{method: "GET", path: "/v1/routes", watch: true, serve: (*Server).routeList},
+		{method: "POST", path: "/v1/stages", body: StagesRequest{}, serve: (*Server).stages},
 		{method: "POST", path: "/v1/kill", body: KillRequest{}, serve: (*Server).kill},
 		{method: "GET", path: "/v1/drain", watch: true, serve: (*Server).drainProgress},
 		{method: "POST", path: "/v1/drain", body: DrainRequest{}, serve: (*Server).drain},

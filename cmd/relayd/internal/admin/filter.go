@@ -96,6 +96,20 @@ func (f *Filter) matches(c *relay.ConnInfo) bool {
 	return true
 }
 
+// choose returns the ids, or, if there are none, those of the conns that the
+// filter lets through; a filter without a condition lets none.
+func choose(ids []string, f *Filter, list []relay.ConnInfo) []string {
+	if len(ids) > 0 || f.Empty() {
+		return ids
+	}
+	for i := range list {
+		if f.matches(&list[i]) {
+			ids = append(ids, list[i].ID)
+		}
+	}
+	return ids
+}
+
 // MarshalJSON writes an object of texts.
 func (f *Filter) MarshalJSON() ([]byte, error) { return json.Marshal(f.words) }
 

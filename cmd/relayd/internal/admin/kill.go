@@ -28,19 +28,10 @@ func (s *Server) kill(r *request) error {
 		e.Hint = `the filter {"all": "true"} is every conn`
 		return e
 	}
-	var chosen []Kill
-	if len(q.IDs) > 0 {
-		for _, id := range q.IDs {
-			chosen = append(chosen, Kill{ID: id})
-		}
-	}
 	list := s.Relay.Conns()
-	if chosen == nil {
-		for i := range list {
-			if q.Filter.matches(&list[i]) {
-				chosen = append(chosen, Kill{ID: list[i].ID})
-			}
-		}
+	var chosen []Kill
+	for _, id := range choose(q.IDs, q.Filter, list) {
+		chosen = append(chosen, Kill{ID: id})
 	}
 	return s.killAll(r, q, chosen, list)
 }

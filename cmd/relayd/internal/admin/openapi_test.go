@@ -72,7 +72,8 @@ func TestReferenceHasTheEndpoints(t *testing.T) {
 func TestReferenceHasTheTypes(t *testing.T) {
 	schemas := document(t).Components.Schemas
 	for _, v := range []any{Conns{}, Conn{}, Direction{}, ConnDetail{}, Socket{}, Resource{}, Resources{}, KillRequest{},
-		Kills{}, Kill{}, Proof{}, DrainRequest{}, Drain{}, Health{}} {
+		Kills{}, Kill{}, Proof{}, DrainRequest{}, Drain{}, Health{},
+		Flow{}, Routes{}, RouteInfo{}, StagesRequest{}, StagesChange{}, ConnChange{}} {
 		kind := reflect.TypeOf(v)
 		s := schemas[kind.Name()]
 		if s == nil {

@@ -38,6 +38,15 @@ type Direction struct {
 	Out    int64    `json:"bytes_out"` // to the destination
 	State  string   `json:"state"`
 	Stages []string `json:"stages"`
+	Flows  []Flow   `json:"flows,omitempty"` // through the stages, once they are open
+}
+
+// A Flow is what has gone through one stage.
+type Flow struct {
+	Stage string   `json:"stage"`
+	In    int64    `json:"bytes_in"`
+	Out   int64    `json:"bytes_out"`
+	Since *Seconds `json:"since_seconds"` // since it last gave some bytes; null if it never has
 }
 
 // A ConnDetail is a conn with all that it is made of.
@@ -170,7 +179,16 @@ func directionOf(d relay.Direction) Direction {
 	if d.Stages == nil {
 		d.Stages = []string{}
 	}
-	return Direction{In: d.In, Out: d.Out, State: string(d.State), Stages: d.Stages}
+	out := Direction{In: d.In, Out: d.Out, State: string(d.State), Stages: d.Stages}
+	for _, f := range d.Flows {
+		flow := Flow{Stage: f.Stage, In: f.In, Out: f.Out}
+		if !f.Last.IsZero() {
+			since := seconds(time.Since(f.Last))
+			flow.Since = &since
+		}
+		out.Flows = append(out.Flows, flow)
+	}
+	return out
 }
 
 func detailOf(d *relay.ConnDetail, t relay.Timeouts) ConnDetail {

@@ -41,7 +41,9 @@ var (
 	truncated = desc("conns_truncated_total", "Conns that have ended with bytes lost.")
 	moved     = desc("bytes_total", "Bytes moved: up is from client to upstream, in is what was read, and out what was written.",
 		"direction", "point")
-	lost     = desc("lost_bytes_total", "Bytes that were read, and not delivered.", "direction")
+	lost   = desc("lost_bytes_total", "Bytes that were read, and not delivered.", "direction")
+	staged = desc("stage_bytes_total", "Bytes through stages, by the name of the stage: in is what they took, out what they gave.",
+		"direction", "stage", "point")
 	unlogged = desc("log_lines_left_out_total", "Lines about conns that the log was spared.")
 	draining = desc("draining", "1 when no connection is accepted any more, 0 before.")
 
@@ -68,7 +70,7 @@ var (
 // Describe names all metrics of the relay.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		conns, accepted, refused, ended, truncated, moved, lost, unlogged, draining,
+		conns, accepted, refused, ended, truncated, moved, lost, staged, unlogged, draining,
 		dial, duration, shutdown, resources, orphans, drops, stray,
 	} {
 		to <- d
@@ -155,6 +157,10 @@ func (c *collector) collectStats(to chan<- prometheus.Metric) {
 	counter(to, moved, float64(st.Moved.DownOut), "down", "out")
 	counter(to, lost, float64(st.LostUp), "up")
 	counter(to, lost, float64(st.LostDown), "down")
+	for of, n := range st.Stages {
+		counter(to, staged, float64(n.In), of.Direction, of.Stage, "in")
+		counter(to, staged, float64(n.Out), of.Direction, of.Stage, "out")
+	}
 	counter(to, unlogged, float64(st.Unlogged))
 	to <- newHistogram(dial, st.Dial, dialPowers, c.created)
 	to <- newHistogram(duration, st.Duration, durationPowers, c.created)
