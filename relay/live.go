@@ -49,14 +49,7 @@ type own struct {
 // pumps returns both.
 func (c *conn) pumps() [2]*pump { return [...]*pump{&c.up, &c.down} }
 
-// chain returns the stages in p's way.
-func (c *conn) chain(p *pump) transform.Chain {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.chainOf(p)
-}
-
-// chainOf is chain for who holds c.mu.
+// chainOf returns the stages in p's way. c.mu is held.
 func (c *conn) chainOf(p *pump) transform.Chain {
 	switch {
 	case c.rare != nil && c.rare.chains != nil:
