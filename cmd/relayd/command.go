@@ -59,7 +59,7 @@ func newRootCommand() *cobra.Command {
 	root.SilenceUsage = true
 	root.AddCommand(newRunCommand("run", "Relay (what relayd does without a command)"), newVersionCommand(), newAddressesTopic())
 	root.AddCommand(newPSCommand(), newInspectCommand(), newTopCommand(), newTapCommand(), newKillCommand(), newDrainCommand())
-	root.AddCommand(newConformanceCommand())
+	root.AddCommand(newStagesCommand(), newConformanceCommand())
 	return root
 }
 
