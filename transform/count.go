@@ -14,6 +14,10 @@ var countDefinition = definition{
 		Options: []Option{labelOption},
 		Memory:  "nothing",
 		Example: "count:label=packed",
+		Notes: []string{
+			"The bytes pass unchanged. The line is logged when the direction ends or is cut, and says " +
+				"which.",
+		},
 	},
 	build: func(values []string) opener {
 		return func(src *source) io.ReadCloser {

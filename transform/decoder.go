@@ -188,7 +188,7 @@ func (z *unpacking) sniff() error {
 		if got == nil && open && err == nil {
 			continue
 		}
-		head, _ = z.in.Peek(min(maxMagic, z.in.Buffered())) // all that is there
+		head, _ = z.in.Peek(min(maxGuess, z.in.Buffered())) // no more than is there
 		return z.as.formats[0].mismatch(got, head)
 	}
 }

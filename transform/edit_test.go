@@ -94,6 +94,16 @@ func TestTunnel(t *testing.T) {
 	if got, err := io.ReadAll(r); err != nil || string(got) != text {
 		t.Errorf("%d bytes arrive, %v", len(got), err)
 	}
+	for encode, decode := range map[string]string{
+		"s2:block=4M": "uns2:block=4M", "zstd:level=9,window=1M,idle=1s": "unzstd:window=1M", "gzip:idle=off": "gunzip",
+	} {
+		if _, in, err := chainOf(t, encode).Tunnel(); err != nil || in.String() != decode {
+			t.Errorf("%s is undone by %q, %v; want %s", encode, in, err, decode)
+		}
+	}
+	if undo, err := chainOf(t, "unzstd:window=128M")[0].Inverse(); err != nil || undo.String() != "zstd" {
+		t.Errorf("what cannot take the option: %s, %v", undo, err)
+	}
 	if out, in, err := (Chain{}).Tunnel(); len(out)+len(in) != 0 || err != nil {
 		t.Error(out, in, err)
 	}

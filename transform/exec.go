@@ -36,6 +36,16 @@ var execDefinition = definition{
 		}},
 		Memory:  "a process; 36 KiB, and what the system keeps for a socket and two pipes, up to 0.5 MiB",
 		Example: "exec:tr a-z A-Z",
+		Notes: []string{
+			"Each conn and direction has a program of its own. The end of the stream is the end of its " +
+				"standard input, and the end of its standard output is the end of the stream; what it has not " +
+				"read by then is lost.",
+			"Its standard error goes to the log, line by line. An exit code that is not zero ends the " +
+				"conn with the reason stage-failed, and the last of those lines. When the conn is cut, the " +
+				"program and its process group are killed.",
+			"A program that gathers its output, as most do when it is no terminal, delays interactive " +
+				"traffic; stdbuf -oL or an option of its own may help.",
+		},
 	},
 	build: func(values []string) opener {
 		words, err := splitCommand(values[0])

@@ -54,25 +54,20 @@ func recognize(head []byte) (f *format, open bool) {
 }
 
 // mismatch is the error of a decoder of f that was given something else, which
-// is got, or if that is nil nothing that anybody here knows.
+// is got, or if that is nil no format that a decoder here reads.
 func (f *format) mismatch(got *format, head []byte) error {
-	switch {
-	case got != nil:
+	if got != nil {
 		return fmt.Errorf("this is %s: the other end compresses with %s, use %s", got.stream, got.name, got.decoder)
-	case isText(head):
-		return fmt.Errorf("not %s: it begins with %q, which looks like text: the other end does not compress", f.stream, head)
 	}
-	return fmt.Errorf("not %s: it begins with %q", f.stream, head)
-}
-
-// isText guesses.
-func isText(head []byte) bool {
-	for _, c := range head {
-		if (c < ' ' || c > '~') && c != '\t' && c != '\r' && c != '\n' {
-			return false
-		}
+	what, foreign := guess(head)
+	begin := "not " + f.stream + ": it begins with " + shown(head)
+	switch {
+	case foreign:
+		return errors.New(begin + ", which looks like " + what + ": no stage here reads that")
+	case what != "":
+		return errors.New(begin + ", which looks like " + what + ": the other end does not compress")
 	}
-	return len(head) > 0
+	return errors.New(begin + ": the other end does not compress with " + f.name)
 }
 
 // garbage is the error of a decoder of f that found something else where a

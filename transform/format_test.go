@@ -26,16 +26,25 @@ func TestMismatch(t *testing.T) {
 	}
 	for j, decoder := range decoders {
 		a := decoder + ": not " + streams[j] + ": it begins with "
-		refuses(t, decoder, "GET / HTTP/1.1\r\n", a+`"GET / HTTP", which looks like text: the other end does not compress`)
-		refuses(t, decoder, "+PONG\r\n", a+`"+PONG\r\n", which looks like text: the other end does not compress`)
-		refuses(t, decoder, "\x16\x03\x01\x02\x00\x01\x00", a+`"\x16\x03\x01\x02\x00\x01\x00"`)
-		refuses(t, decoder, "\x00", a+`"\x00"`)
+		plain := ": the other end does not compress"
+		refuses(t, decoder, "+PONG\r\n", a+`"+PONG\r\n", which looks like text`+plain)
+		refuses(t, decoder, "G", a+`"G", which looks like text`+plain)
+		refuses(t, decoder, "GET / HTTP/1.1\r\n", a+`"GET / HTTP", which looks like an HTTP request`+plain)
+		refuses(t, decoder, "HTTP/1.1 200 OK\r\n", a+`"HTTP/1.1 2", which looks like an HTTP response`+plain)
+		refuses(t, decoder, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00", a+`"PRI * HTTP", which looks like HTTP/2`+plain)
+		refuses(t, decoder, "SSH-2.0-OpenSSH_9.2\r\n", a+`"SSH-2.0-Op", which looks like SSH`+plain)
+		refuses(t, decoder, "PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n\x00", a+`"PROXY TCP4", which looks like a PROXY protocol header`+plain)
+		refuses(t, decoder, "\x16\x03\x01\x02\x00\x01\x00", a+"16 03 01 02 00 01 00, which looks like a TLS handshake"+plain)
+		refuses(t, decoder, "\x00\x00\x00\x08\x04\xd2\x16\x2f", a+"00 00 00 08 04 d2 16 2f, which looks like PostgreSQL"+plain)
+		refuses(t, decoder, "\xfd7zXZ\x00\x00\x04", a+"fd 37 7a 58 5a 00 00 04, which looks like xz: no stage here reads that")
+		refuses(t, decoder, "hello\x00", a+"68 65 6c 6c 6f 00"+plain+" with "+encoders[j])
+		refuses(t, decoder, "\x16", a+"16"+plain+" with "+encoders[j])
 	}
 	refuses(t, "gunzip", "\x52\x2a\x4d\x18\x00\x00\x00\x00", "gunzip: this is a zstd stream: the other end compresses with zstd, use unzstd")
 	refuses(t, "gunzip", "\xff\x06\x00\x00sNaPpY", "gunzip: this is a snappy stream: the other end compresses with snappy, use uns2")
-	refuses(t, "uns2", "\xff\x06\x00\x00what?!", `uns2: not an s2 stream: it begins with "\xff\x06\x00\x00what?!"`)
+	refuses(t, "uns2", "\xff\x06\x00\x00what?!", `uns2: not an s2 stream: it begins with ff 06 00 00 77 68 61 74 3f 21: the other end does not compress with s2`)
 	refuses(t, "unzstd", "\x28\xb5\x2f", "unzstd: truncated stream: the source ended at byte 3: unexpected EOF")
-	refuses(t, "unzstd", "\x1f\x8b", `unzstd: not a zstd stream: it begins with "\x1f\x8b"`)
+	refuses(t, "unzstd", "\x1f\x8b", `unzstd: not a zstd stream: it begins with 1f 8b: the other end does not compress with zstd`)
 }
 
 func refuses(t *testing.T, decoder, in, want string) {

@@ -23,6 +23,13 @@ var gunzipDefinition = definition{
 		Inverse: "gzip",
 		Memory:  "60 KiB inside a member; 32 KiB more while it is read through a buffer smaller than that",
 		Example: "gunzip",
+		Notes: []string{
+			"Several members in a row are one stream. Names and comments in their headers are passed " +
+				"over.",
+			"Where a stream begins with something else, its conn ends at once, with the reason " +
+				"stage-failed and an error that says what came instead. What is cut off, and what follows the " +
+				"end and belongs to no stream, are errors as well.",
+		},
 	},
 	build: func([]string) opener {
 		return func(src *source) io.ReadCloser { return &unpacking{src: src, as: &gunzipping} }

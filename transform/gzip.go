@@ -23,6 +23,12 @@ var gzipDefinition = definition{
 		Inverse: "gunzip",
 		Memory:  "0.8 to 1.4 MiB, by level, until the end or the first silence; up to 128 KiB of output until it is read",
 		Example: "gzip:level=9",
+		Notes: []string{
+			"What has come in comes out as soon as nothing more is at hand: interactive traffic does not " +
+				"wait here for a block to fill.",
+			"After a silence of idle the member ends, and another one begins with the next byte. The gzip " +
+				"program and the stage gunzip read several members in a row as one stream.",
+		},
 	},
 	build: func(values []string) opener {
 		level, idle := numberOf(values[0]), durationOf(values[1])

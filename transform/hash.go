@@ -44,6 +44,10 @@ var hashDefinition = definition{
 		},
 		Memory:  "300 bytes",
 		Example: "hash:sha512",
+		Notes: []string{
+			"The bytes pass unchanged. The line is logged when the direction ends or is cut, and says " +
+				"which: the checksum of a stream that was cut is that of its beginning.",
+		},
 	},
 	build: func(values []string) opener {
 		return func(src *source) io.ReadCloser {

@@ -36,6 +36,12 @@ var hexdumpDefinition = definition{
 		}},
 		Memory:  "4 KiB with a file; 200 bytes without",
 		Example: "hexdump:/tmp/%c.%d.hex",
+		Notes: []string{
+			"The bytes pass unchanged. Only printable ASCII is shown as it is, so no peer can send " +
+				"anything to a terminal.",
+			"A file that cannot be opened ends the conn; one that cannot be written to any more is given " +
+				"up with a warning, and the stream goes on. The log shows the bytes to whoever reads it.",
+		},
 	},
 	build: func(values []string) opener {
 		return func(src *source) io.ReadCloser {

@@ -15,7 +15,7 @@ const maxEdits = 2
 func suggest(word string, known []string) string {
 	best, bestEdits := "", maxEdits+1
 	for _, k := range known {
-		if n := edits(strings.ToLower(word), k); n < bestEdits {
+		if n := edits(strings.ToLower(word), k); n < min(bestEdits, max(2, len(k))) { // not all of a short one
 			best, bestEdits = k, n
 		}
 	}

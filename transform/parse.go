@@ -104,7 +104,7 @@ func (p *parser) stage() (Stage, error) {
 		return Stage{}, p.errorf(start, "name of a stage expected: %s; known are %s",
 			stageForm, strings.Join(stageNames(), ", "))
 	case def == nil:
-		return Stage{}, p.errorf(start, "unknown stage %q: %s", name, suggest(name, stageNames()))
+		return Stage{}, p.errorf(start, "%w", unknownStage(name))
 	}
 	values := make([]string, len(def.Options))
 	for i, o := range def.Options {
@@ -119,7 +119,7 @@ func (p *parser) stage() (Stage, error) {
 	if err != nil {
 		return Stage{}, p.errorf(start, "%w", err)
 	}
-	return Stage{name: def.Name, text: def.text(values), def: def, open: open}, nil
+	return Stage{name: def.Name, text: def.text(values), def: def, values: values, open: open}, nil
 }
 
 // opener returns what opens the stage, if nothing is missing and all goes

@@ -174,3 +174,27 @@ func FuzzParseStage(f *testing.F) {
 		}
 	})
 }
+
+func TestDescribe(t *testing.T) {
+	for _, want := range transform.Stages() {
+		got, err := transform.Describe(want.Name)
+		if err != nil || got.Name != want.Name || got.Summary != want.Summary || len(got.Options) != len(want.Options) {
+			t.Errorf("%s: got %+v, %v", want.Name, got, err)
+		}
+		if len(got.Notes) > 0 { // what a caller writes into it is not seen by the next
+			got.Notes[0] = ""
+			if again, _ := transform.Describe(want.Name); again.Notes[0] == "" {
+				t.Errorf("%s: the notes are shared", want.Name)
+			}
+		}
+	}
+	for name, want := range map[string]string{
+		"gzpi": `unknown stage "gzpi": did you mean "gzip"?`,
+		"ZSTD": `unknown stage "ZSTD": did you mean "zstd"?`,
+		"":     `unknown stage "": known are `,
+	} {
+		if _, err := transform.Describe(name); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: got %v, want %s", name, err, want)
+		}
+	}
+}

@@ -25,6 +25,12 @@ var pcapngDefinition = definition{
 		}},
 		Memory:  "200 bytes; 70 KiB for each file that is open",
 		Example: "pcapng:/tmp/%c.pcapng",
+		Notes: []string{
+			"The bytes pass unchanged. The packets are made up: relayd sees streams, and the capture " +
+				"shows when and in which pieces they came by this stage.",
+			"A file that cannot be opened ends the conn; one that cannot be written to any more is given " +
+				"up with a warning, and the stream goes on.",
+		},
 	},
 	build: func(values []string) opener {
 		return func(src *source) io.ReadCloser {

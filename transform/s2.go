@@ -30,6 +30,14 @@ var s2Definition = definition{
 		Inverse: "uns2",
 		Memory:  "1 KiB while it is silent; otherwise 3.5 times the block, and up to 0.6 MiB of tables for the time of a call",
 		Example: "s2:level=2",
+		Notes: []string{
+			"What has come in comes out as soon as nothing more is at hand: interactive traffic does not " +
+				"wait here for a block to fill.",
+			"The S2 format has no end: a stream that was cut between two chunks looks whole. So this " +
+				"stage announces an end and writes it, in chunks that other decoders skip, and uns2 takes an " +
+				"announced end that is missing for an error.",
+			"The decoder must allow the block: uns2 allows up to 1M unless its own option says otherwise.",
+		},
 	},
 	build: func(values []string) opener {
 		setting := s2Setting{numberOf(values[0]), sizeOf(values[1])}

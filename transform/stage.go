@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strconv"
 )
 
 // Stage is one transformer of a byte stream, with its options. It is made by
@@ -16,7 +17,9 @@ type Stage struct {
 	name string
 	text string
 	def  *definition // nil if it is from NewStage
-	open opener
+	// values are those of the options of def.
+	values []string
+	open   opener
 }
 
 // NewStage returns a stage that is not in the list: open puts it on src. It
@@ -59,14 +62,28 @@ func (s *Stage) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Inverse returns the stage that undoes s, with its default options.
-// A stage that cannot be undone makes it fail with an [*Error].
+// Inverse returns the stage that undoes s. An option that both have and that s has
+// a value of its own for gets that value, if it can be had: what undoes
+// zstd:window=1M is unzstd:window=1M. A stage that cannot be undone makes it fail
+// with an [*Error].
 func (s Stage) Inverse() (Stage, error) {
 	if s.def == nil || s.def.Inverse == "" {
 		return Stage{}, &Error{s.name, "invert", errors.New("no stage undoes this one")}
 	}
+	text, mark := s.def.Inverse, ":"
+	for i, o := range s.def.Options {
+		if s.values[i] != o.Default && slices.ContainsFunc(lookup(s.def.Inverse).Options, o.isNamesake) {
+			text += mark + o.Name + "=" + strconv.Quote(s.values[i])
+			mark = ","
+		}
+	}
+	if same, err := ParseStage(text); err == nil {
+		return same, nil
+	}
 	return ParseStage(s.def.Inverse)
 }
+
+func (o Option) isNamesake(other Option) bool { return o.Name == other.Name }
 
 // Decodes reports whether s undoes a stage that stands before it in the list, as
 // gunzip undoes gzip: it takes what travels, and gives what was meant.

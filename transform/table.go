@@ -32,6 +32,7 @@ type Info struct {
 	Inverse string   // the name of the stage that undoes it, or empty
 	Memory  string   // what an open one holds at most
 	Example string   // a stage as it may be written
+	Notes   []string // what else to know, a paragraph each
 }
 
 // Option describes one option of a stage.
@@ -73,10 +74,31 @@ type definition struct {
 func Stages() []Info {
 	infos := make([]Info, len(table))
 	for i, def := range table {
-		infos[i] = def.Info
-		infos[i].Options = slices.Clone(def.Options)
+		infos[i] = def.info()
 	}
 	return infos
+}
+
+// Describe returns the stage of that name, as [Stages] lists it. The error says
+// which name was probably meant.
+func Describe(name string) (Info, error) {
+	def := lookup(name)
+	if def == nil {
+		return Info{}, unknownStage(name)
+	}
+	return def.info(), nil
+}
+
+// info returns a copy that is the caller's.
+func (def *definition) info() Info {
+	info := def.Info
+	info.Options = slices.Clone(def.Options)
+	info.Notes = slices.Clone(def.Notes)
+	return info
+}
+
+func unknownStage(name string) error {
+	return fmt.Errorf("unknown stage %q: %s", name, suggest(name, stageNames()))
 }
 
 func lookup(name string) *definition {

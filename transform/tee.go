@@ -60,6 +60,12 @@ var teeDefinition = definition{
 		},
 		Memory:  "300 bytes; lossy up to 288 KiB while the copy is behind",
 		Example: "tee:tcp://127.0.0.1:9000,lossy=true",
+		Notes: []string{
+			"The bytes pass unchanged, and the copy sees them as they are at this place of the chain: " +
+				"before or after a compressor is its choice by order.",
+			"A lossy copy has room for 256 KiB that its receiver is behind by, and 2 s after the end of " +
+				"the stream to write what it still has; a receiver that is away costs the stream nothing.",
+		},
 	},
 	build: func(values []string) opener {
 		timeout, err := time.ParseDuration(values[2])

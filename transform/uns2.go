@@ -29,6 +29,13 @@ var uns2Definition = definition{
 		Inverse: "s2",
 		Memory:  "20 KiB while it is silent; otherwise up to 3.5 times the block in hand, and no more than has arrived or come out of it",
 		Example: "uns2:block=64k",
+		Notes: []string{
+			"Streams in a row are one stream. What other programs write has no end in it, and may stop " +
+				"between any two chunks; what the stage s2 writes must be whole.",
+			"Where a stream begins with something else, its conn ends at once, with the reason " +
+				"stage-failed and an error that says what came instead. What is cut off, and what follows the " +
+				"end and belongs to no stream, are errors as well.",
+		},
 	},
 	build: func(values []string) opener {
 		limit := sizeOf(values[0])

@@ -30,6 +30,14 @@ var unzstdDefinition = definition{
 		Memory: "inside a frame 30 KiB and 5.5 times the window that it asks for, from 128k on the window and 0.6 MiB:" +
 			" 8.6 MiB for 8M; 128 KiB more while it is read through a buffer smaller than that",
 		Example: "unzstd:window=128k",
+		Notes: []string{
+			"Several frames in a row are one stream, and skippable frames are skipped. A frame that wants " +
+				"a dictionary is an error.",
+			"What zstd --long=27 has made wants window=128M.",
+			"Where a stream begins with something else, its conn ends at once, with the reason " +
+				"stage-failed and an error that says what came instead. What is cut off, and what follows the " +
+				"end and belongs to no stream, are errors as well.",
+		},
 	},
 	build: func(values []string) opener {
 		limit := sizeOf(values[0])

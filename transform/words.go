@@ -11,9 +11,9 @@ import (
 var errNoCommand = errors.New("want a program, and its arguments")
 
 // SplitWords splits text into words much as a shell does, and without one.
-// Blanks separate words. Between ” everything is as it is; between "" a
-// backslash takes the meaning from a double quote and from a backslash; outside
-// of both, from any byte. Nothing is replaced: * and ~ are themselves. What
+// Blanks separate words. Between single quotes everything is as it is; between
+// double ones a backslash takes the meaning from a double quote and from a
+// backslash; outside of both, from any byte. Nothing is replaced: * and ~ are themselves. What
 // would be an operator of a shell, or a $, is refused unless it is quoted:
 // whoever writes cat|tr wants a shell.
 func SplitWords(text string) ([]string, error) {

@@ -47,6 +47,14 @@ var zstdDefinition = definition{
 		Memory: "0.7, 1.8, 4.7 or 34.7 MiB from level 1, 3, 6 or 10 on, and the window," +
 			" until the end or the first silence; up to 164 KiB of output until it is read",
 		Example: "zstd:level=1,window=32k",
+		Notes: []string{
+			"What has come in comes out as soon as nothing more is at hand: interactive traffic does not " +
+				"wait here for a block to fill.",
+			"After a silence of idle the frame ends, and another one begins with the next byte. The zstd " +
+				"program and the stage unzstd read several frames in a row as one stream.",
+			"The decoder must allow the window: unzstd allows up to 8M unless its own option says " +
+				"otherwise.",
+		},
 	},
 	build: func(values []string) opener {
 		setting := zstdSetting{numberOf(values[0]), sizeOf(values[1])}

@@ -58,8 +58,8 @@ func newRootCommand() *cobra.Command {
 	root.SilenceErrors = true
 	root.SilenceUsage = true
 	root.AddCommand(newRunCommand("run", "Relay (what relayd does without a command)"), newVersionCommand(), newAddressesTopic())
-	root.AddCommand(newPSCommand(), newInspectCommand(), newTopCommand(), newTapCommand(), newKillCommand(), newDrainCommand(), newStagesCommand())
-	root.AddCommand(newConformanceCommand())
+	root.AddCommand(newPSCommand(), newInspectCommand(), newTopCommand(), newTapCommand(), newKillCommand(), newDrainCommand())
+	root.AddCommand(newStagesCommand(), newConformanceCommand())
 	return root
 }
 

@@ -9,6 +9,7 @@
 //	relayd tap ID [--at PLACE] [--pcapng FILE]
 //	relayd kill ID… | --filter WORD=VALUE… [--fin] [--dry-run] [--json]
 //	relayd drain [--drain-timeout TIME] [--drain-spread TIME] [--follow]
+//	relayd stages [NAME] [--json]
 //	relayd conformance [--json] [--html FILE] [--row N] [--kind KIND] [--rounds N]
 //	relayd version
 //	relayd completion SHELL

@@ -56,7 +56,7 @@ func inspect(ctx context.Context, f *clientFlags, id string, asJSON bool, out io
 func inspection(d *admin.ConnDetail) string {
 	var b strings.Builder
 	for _, s := range d.Why {
-		b.WriteString(wrap(screen.Clean(s), 80))
+		b.WriteString(strings.Join(wrap(screen.Clean(s), textWidth-2), "\n  ") + "\n")
 	}
 	b.WriteString("\n" + connTree(d))
 	t := table{{"", "CLIENT", "UPSTREAM"}}
@@ -109,25 +109,4 @@ func ofTCP(s *admin.Socket, f func(*admin.TCP) string) string {
 		return ""
 	}
 	return f(s.TCP)
-}
-
-// wrap breaks a sentence into lines of at most width columns.
-func wrap(s string, width int) string {
-	var b strings.Builder
-	n := 0
-	for word := range strings.FieldsSeq(s) {
-		switch {
-		case n == 0:
-		case n+1+len(word) > width:
-			b.WriteString("\n  ")
-			n = 2
-		default:
-			b.WriteString(" ")
-			n++
-		}
-		b.WriteString(word)
-		n += len(word)
-	}
-	b.WriteString("\n")
-	return b.String()
 }

@@ -85,12 +85,12 @@ func tryLine(a socket.Address) string {
 
 // quote returns s as one word of a shell command.
 func quote(s string) string {
-	if s != "" && strings.IndexFunc(s, strange) < 0 {
+	if s != "" && s[0] != '=' && strings.IndexFunc(s, strange) < 0 {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func strange(r rune) bool {
-	return !strings.ContainsRune("/._-+:@%,", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	return !strings.ContainsRune("/._-+:@%,=", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 }

@@ -39,6 +39,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"logline":   scriptLogLine,
 	"connect":   scriptConnect,
 	"say":       scriptSay,
+	"send":      scriptSend,
 	"finish":    scriptFinish,
 	"cut":       scriptCut,
 	"refused":   scriptRefused,
@@ -46,6 +47,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"waitfor":   scriptWaitFor,
 	"idof":      scriptIDOf,
 	"many":      scriptMany,
+	"manuals":   scriptManuals,
 }
 
 // A scene is what one script has under way.
@@ -306,6 +308,13 @@ func scriptSay(ts *testscript.TestScript, neg bool, args []string) {
 	if n, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, []byte(args[1])) {
 		ts.Fatalf("got %q back, %v", got[:n], err)
 	}
+}
+
+// scriptSend sends a text, and wants nothing back: send c hello.
+func scriptSend(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 2, neg, "send CONNECTION TEXT")
+	_, err := io.WriteString(connOf(ts, args[0]), args[1])
+	ts.Check(err)
 }
 
 // scriptFinish ends a connection, and wants the other side to: finish c.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"github.com/spf13/cobra"
-
 	"relayd/transform"
 	"relayd/transform/wasm"
 )
@@ -11,11 +9,4 @@ import (
 // package transform are known without.
 func init() {
 	transform.Register(wasm.Stage())
-}
-
-// newStagesCommand is relayd stages.
-func newStagesCommand() *cobra.Command {
-	c := &cobra.Command{Use: "stages", Short: "Change the stages of a running relay"}
-	c.AddCommand(newEditCommands()...)
-	return c
 }

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
-// A table is rows of cells, the first of which are the columns' names. Its text
-// is ASCII.
+// A table is rows of cells, the first of which may be the columns' names.
 type table [][]string
 
 // String lays it out: each column as wide as its widest cell, and nothing behind
@@ -19,7 +19,7 @@ func (t table) String() string {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], len(cell))
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
 	var b strings.Builder

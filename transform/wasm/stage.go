@@ -60,6 +60,14 @@ func Stage() transform.Definition {
 			},
 			Memory:  "what the option memory says, 40 KiB, and the compiled code once for all streams",
 			Example: "wasm:upper.wasm,memory=1MiB",
+			Notes: []string{
+				"The module reads its input and writes its output, knows the time, may sleep and take random " +
+					"bytes. It sees no file, no network, and no argument or variable but those given here. Its " +
+					"standard error goes to the log, line by line.",
+				"Each conn and direction has an instance of its own. An exit code that is not zero, or a " +
+					"trap, ends the conn with the reason stage-failed. One that is cut is ended at once, also " +
+					"while it computes, unless it is trusted.",
+			},
 		},
 		New: newStage,
 	}
