@@ -13,6 +13,8 @@
 // poller, the goroutine that waits for signals, files of -cpuprofile and
 // -trace.
 //
+// [Processes] wants the processes of a test to be gone.
+//
 // Ends are asynchronous. A goroutine that has been told to stop may need a
 // moment, so what is found is looked at again for up to five seconds before it
 // counts. Something that only the garbage collector would close is a leak.

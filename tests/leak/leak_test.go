@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,6 +42,8 @@ func TestPlant(t *testing.T) {
 	case "failure":
 		go blockedByLeak(make(chan struct{}))
 		t.Fatal("planted failure")
+	case "count":
+		plantCount(t)
 	}
 }
 
@@ -55,9 +58,10 @@ func TestMainStatus(t *testing.T) {
 		{plant: "goroutine", want: []string{"0 file descriptors and 1 goroutines", "leak.blockedByLeak"}},
 		{plant: "fd", want: []string{"1 file descriptors and 0 goroutines", "fd "}},
 		{plant: "failure", want: []string{"planted failure"}, without: "leak:"},
+		{plant: "count", clean: true, want: []string{"counted 1 and 2 more"}},
 	} {
 		t.Run(test.plant, func(t *testing.T) {
-			child := exec.Command(os.Args[0], "-test.run=^TestPlant$")
+			child := exec.Command(os.Args[0], "-test.run=^TestPlant$", "-test.v")
 			child.Env = append(os.Environ(), "RELAYD_LEAK_PLANT="+test.plant)
 			out, err := child.CombinedOutput()
 			var exit *exec.ExitError
@@ -191,6 +195,38 @@ func TestCheckFails(t *testing.T) {
 	}
 }
 
+// A child that stays is found, and on Linux one of its children when it has ended.
+func TestProcessesFails(t *testing.T) {
+	Check(t)
+	Processes(t)
+	old := patience
+	defer func() { patience = old }()
+	for script, stays := range map[string]bool{
+		"exit 0":                        false,
+		"exec sleep 1000":               true,
+		"sleep 1000 & exit 0":           runtime.GOOS == "linux",
+		"sleep 0.001 >/dev/null & exit": false,
+	} {
+		r := &recorder{TB: t}
+		Processes(r)
+		cmd := exec.Command("/bin/sh", "-c", script)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if patience = old; stays {
+			patience = soon
+		}
+		r.cleanups[0]()
+		if stays != (r.errors == 1) {
+			t.Errorf("%s: %d errors", script, r.errors)
+		}
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		cmd.Process.Release()
+	}
+	patience = old // what was killed may take its time to be gone
+}
+
 func TestCheckRefusesParallel(t *testing.T) {
 	t.Parallel()
 	defer func() {
@@ -201,8 +237,10 @@ func TestCheckRefusesParallel(t *testing.T) {
 	Check(t)
 }
 
-func TestCount(t *testing.T) {
-	Check(t)
+// plantCount is what TestPlant does about Count. It is the first test of its process:
+// the goroutine of a test before it may still be on its way out, and would be
+// counted or not.
+func plantCount(t *testing.T) {
 	g, n := Count()
 	c := make(chan struct{})
 	defer close(c)
@@ -220,4 +258,5 @@ func TestCount(t *testing.T) {
 	if _, n3 := Count(); n3 != n {
 		t.Errorf("closing the pipe took the descriptors to %d, want %d", n3, n)
 	}
+	t.Logf("counted %d and %d more", g2-g, n2-n)
 }
