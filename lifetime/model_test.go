@@ -82,7 +82,7 @@ func runSpin(t *testing.T, config string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, stop := context.WithTimeout(context.Background(), 10*time.Minute) // for what hangs: a loaded machine takes minutes
 	defer stop()
 	dir := t.TempDir()
 	step := func(name string, args ...string) string {

@@ -23,6 +23,9 @@ type Command struct {
 	// Stdin and Stdout are the program's. The caller keeps its copies and
 	// closes them. Nil is /dev/null.
 	Stdin, Stdout *os.File
+	// Input, if not nil, is the caller's end of Stdin. If the program has started
+	// it is closed at the latest when the program was reaped: see [Ends].
+	Input Input
 	// Stderr is called with each line that the program writes to its standard
 	// error, without the newline, in order, from one goroutine. What exceeds
 	// 4096 bytes of a line is cut off. It must not wait. Nil discards.
@@ -46,6 +49,10 @@ type Process struct {
 	c     Command
 	cmd   *exec.Cmd
 	lines *os.File // we read standard error here; nil if nobody wants it
+
+	// handle is a descriptor of the program, until awaitExit has it; -1 where
+	// there is none.
+	handle int
 
 	exited chan struct{} // closed when the program has ended
 	reaped chan struct{} // closed when exit is known, too
@@ -115,7 +122,7 @@ func Start(ctx context.Context, c Command, parent *lifetime.Node) (*Process, err
 func (p *Process) prepare() (stderr *os.File, err error) {
 	p.cmd = exec.Command(p.c.Path, p.c.Args...)
 	p.cmd.Env = p.c.Env
-	p.cmd.SysProcAttr = attributes()
+	p.cmd.SysProcAttr = attributes(&p.handle)
 	// A nil *os.File must not become an io.Reader that is not nil.
 	if p.c.Stdin != nil {
 		p.cmd.Stdin = p.c.Stdin
@@ -138,6 +145,26 @@ func (p *Process) prepare() (stderr *os.File, err error) {
 // Resource returns the process's place in the tree. Done is closed after the
 // program was reaped.
 func (p *Process) Resource() *lifetime.Node { return &p.node }
+
+// Ends returns what a resource was started with if it is a process: its input, and
+// the program's own ends, which are the caller's as well until the program has
+// started. Some are closed by now. It is for who counts descriptors: they belong
+// to whoever has started the process, and stand in the tree nowhere else.
+func Ends(n *lifetime.Node) (ends []any) {
+	p, ok := processKind.Of(n)
+	if !ok {
+		return nil
+	}
+	if p.c.Input != nil {
+		ends = append(ends, p.c.Input)
+	}
+	for _, f := range []*os.File{p.c.Stdin, p.c.Stdout} {
+		if f != nil {
+			ends = append(ends, f)
+		}
+	}
+	return ends
+}
 
 // Pid returns the process id of the program, which is its group's too.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }

@@ -183,6 +183,32 @@ func TestKilledByOthers(t *testing.T) {
 	}
 }
 
+// Who was asked to end and is killed was killed by somebody, and that is no end of
+// its own. A stream would be cut off in the middle and look whole.
+func TestWhoseEnd(t *testing.T) {
+	for _, test := range []struct {
+		asked, killed bool
+		exit          ExitError
+		ours          bool
+	}{
+		{false, false, ExitError{Code: 3}, false},
+		{false, false, ExitError{Code: -1, Signal: syscall.SIGKILL}, false},
+		{true, false, ExitError{Code: 3}, true},
+		{true, false, ExitError{Code: -1, Signal: syscall.SIGTERM}, true},
+		{true, false, ExitError{Code: -1, Signal: syscall.SIGKILL}, false},
+		{true, true, ExitError{Code: -1, Signal: syscall.SIGKILL}, true},
+		{false, true, ExitError{Code: -1, Signal: syscall.SIGKILL}, true},
+		{false, true, ExitError{Code: 3}, false},
+	} {
+		p := &Process{exit: test.exit}
+		p.asked.Store(test.asked)
+		p.killed.Store(test.killed)
+		if got := p.ours(); got != test.ours {
+			t.Errorf("asked %t, killed %t, %v: ours is %t", test.asked, test.killed, &test.exit, got)
+		}
+	}
+}
+
 // gone waits until the descendant whose pid the child has written to standard
 // error does not run any more: then its standard output ends.
 func (c *child) gone(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -15,14 +14,12 @@ import (
 // the start's outcome.
 func (p *Process) run(started chan<- error) {
 	defer p.node.Leave()
-	// Linux kills the program when the thread that made it ends.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := p.cmd.Start(); err != nil {
+	if err := spawn(p.cmd); err != nil {
 		p.closeLines()
 		started <- startError(err)
 		return
 	}
+	defer spawned()
 	var read chan struct{}
 	if p.lines != nil {
 		read = make(chan struct{})
@@ -32,7 +29,7 @@ func (p *Process) run(started chan<- error) {
 	go p.conduct(ended)
 	started <- nil
 
-	state, err := awaitExit(p.cmd.Process)
+	state, err := awaitExit(p.cmd.Process, p.handle)
 	close(p.exited)
 	<-ended
 	p.reap(state, err)
@@ -42,6 +39,9 @@ func (p *Process) run(started chan<- error) {
 		<-read
 	}
 	p.closeLines()
+	if p.c.Input != nil { // nobody reads it any more, and nobody else may be there to close it soon
+		p.c.Input.Close()
+	}
 }
 
 // lastLines is how long standard error is read after the program's end: what it
@@ -104,10 +104,11 @@ func (p *Process) signal(s syscall.Signal) {
 		}
 		// This is for the rest of the group: the program's end is not our doing.
 	default:
-		switch s {
-		case syscall.SIGTERM:
+		switch {
+		case hasEnded(p.cmd.Process): // the same, and run is yet to hear of it
+		case s == syscall.SIGTERM:
 			p.asked.Store(true)
-		case syscall.SIGKILL:
+		case s == syscall.SIGKILL:
 			p.killed.Store(true)
 		}
 	}
@@ -145,10 +146,13 @@ func (p *Process) failure() error {
 }
 
 // ours reports whether the program did not end by itself. A program that was
-// asked to may exit as it likes. One that was to be killed may have exited the
-// moment before.
+// asked to may exit as it likes, but nobody kills himself: that was somebody else,
+// if not we. One that was to be killed may have exited the moment before.
 func (p *Process) ours() bool {
-	return p.asked.Load() || p.killed.Load() && p.exit.Signal == syscall.SIGKILL
+	if p.exit.Signal == syscall.SIGKILL {
+		return p.killed.Load()
+	}
+	return p.asked.Load()
 }
 
 // startError takes the wrapping off an error of package exec: the path is said
