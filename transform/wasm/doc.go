@@ -9,8 +9,13 @@
 //
 // Read its input, write its output, compute, know the time, sleep, and take
 // random bytes. It sees no file, no network, and no variable or argument but
-// those that the stage's options grant. Its memory is bounded. Its standard
-// error goes to the log, line by line.
+// those that the stage's options grant. Its standard error goes to the log, line
+// by line.
+//
+// Its memory is bounded: by the option memory, and by as much again for its tables
+// of functions, which do not grow further. Calls inside of calls end with a trap
+// when their stack has some 50 to 100 MB. What a file announces is not believed: it
+// is looked at before it is compiled, and must have what it says that it has.
 //
 // A module is compiled once for each content of its file (and each of the
 // options memory and trusted), when the stage is parsed: a file that cannot be

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"syscall"
 	"weak"
 
 	"github.com/tetratelabs/wazero"
@@ -77,9 +78,10 @@ func forget(f forgotten) {
 	}
 }
 
-// readFile reads a module, and no more than one may be, whatever the file is.
+// readFile reads a module, and no more than one may be, whatever the file is. It
+// does not wait for the writer of a FIFO.
 func readFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +125,10 @@ func compile(code []byte, pages uint32, trusted bool) (*module, error) {
 	default:
 		return nil, errNone
 	}
+	code, err := bound(code, pages)
+	if err != nil {
+		return nil, err
+	}
 	ctx := context.Background()
 	m := &module{runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
 		WithMemoryLimitPages(pages).
@@ -134,8 +140,14 @@ func compile(code []byte, pages uint32, trusted bool) (*module, error) {
 	return m, nil
 }
 
-// prepare compiles the code, and looks whether it can be run.
-func (m *module) prepare(ctx context.Context, code []byte) error {
+// prepare compiles the code, and looks whether it can be run. A panic is a fault of
+// the compiler, which must not take the process along.
+func (m *module) prepare(ctx context.Context, code []byte) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("it cannot be compiled: panic: %v", v)
+		}
+	}()
 	if _, err := wasi.Instantiate(ctx, m.runtime); err != nil {
 		return err
 	}

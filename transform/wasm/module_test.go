@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,7 +79,13 @@ func TestBadFiles(t *testing.T) {
 	const head = "\x00asm\x01\x00\x00\x00"
 	// A function type without parameters, and an import or an export.
 	types := "\x01\x04\x01\x60\x00\x00"
+	// Nobody writes to it, and whoever opened it would wait for that.
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct{ file, want string }{
+		{fifo, "not a file"},
 		{filepath.Join(dir, "none"), "no such file or directory"},
 		{dir, "not a file"},
 		{"/dev/zero", "not a file"},
@@ -89,7 +96,7 @@ func TestBadFiles(t *testing.T) {
 		{write("future", "\x00asm\x02\x00\x00\x00"), "WebAssembly of the unknown version 02000000"},
 		{write("nothing", head), "not a command: it has no function _start"},
 		{write("garbage", head+"\xff\xff\xff"), "section"},
-		{write("cut", head+types[:3]), "EOF"},
+		{write("cut", head+types[:3]), "not a whole WebAssembly module"},
 		{write("foreign", head+types+"\x02\x07\x01\x01e\x01f\x00\x00"), "it wants the function f of e, and there is wasi_snapshot_preview1 only"},
 	} {
 		_, err := transform.ParseStage("wasm:" + test.file)

@@ -28,13 +28,13 @@ func Stage() transform.Definition {
 			Name:    "wasm",
 			Summary: "run the bytes through a WebAssembly module, from its standard input to its standard output",
 			Options: []transform.Option{
-				optFile: {
+				optFile: transform.Option{
 					Name:     "file",
 					Values:   "the path of a WASI preview 1 command",
 					Doc:      "it is compiled when the stage is parsed",
 					Main:     true,
 					Required: true,
-				},
+				}.Input(),
 				optArgs: transform.Option{
 					Name:   "args",
 					Values: `words; '…', "…" and \ quote as in a shell`,
@@ -58,7 +58,8 @@ func Stage() transform.Definition {
 					Doc:     "true is 4 to 20 times faster in tight loops, and nothing ends a module that computes without end",
 				}.Canon(canonBool),
 			},
-			Memory:  "what the option memory says, 40 KiB, and the compiled code once for all streams",
+			Memory: "what the option memory says, as much again for tables of functions, 40 KiB, up to 100 MiB for calls inside of calls" +
+				" (150 MiB while that grows), and the compiled code once for all streams",
 			Example: "wasm:upper.wasm,memory=1MiB",
 			Notes: []string{
 				"The module reads its input and writes its output, knows the time, may sleep and take random " +

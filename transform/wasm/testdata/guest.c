@@ -25,9 +25,9 @@ static void say(int fd, const char *s) {
 }
 
 // copy copies up to max bytes, and says how reading failed.
-static void copy(long max) {
+static void copy(long long max) {
 	while (max > 0) {
-		ssize_t n = read(0, buf, max < (long)sizeof buf ? (size_t)max : sizeof buf);
+		ssize_t n = read(0, buf, max < (long long)sizeof buf ? (size_t)max : sizeof buf);
 		if (n < 0) {
 			say(2, "read failed");
 			_exit(8);
@@ -50,7 +50,7 @@ int main(int argc, char **argv) {
 		const char *a = argv[i];
 		const char *v = strchr(a, '=') ? strchr(a, '=') + 1 : "";
 		if (!strcmp(a, "copy"))
-			copy(1L << 30);
+			copy(1LL << 62); // for ever
 		else if (!strncmp(a, "copy=", 5))
 			copy(atol(v));
 		else if (!strncmp(a, "say=", 4))
