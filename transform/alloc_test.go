@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/iotest"
 )
@@ -97,4 +98,27 @@ func TestCodecsAreHandedOn(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A little input that makes much output makes it as it is read.
+func TestReplaceGrowsNoMemory(t *testing.T) {
+	const times, length = 30_000, 60_000
+	s := replacer(t, "a", strings.Repeat("b", length))
+	r := s.Open(strings.NewReader(strings.Repeat("a", times)))
+	defer r.Close()
+	before := allocated()
+	n, err := io.Copy(io.Discard, struct{ io.Reader }{r})
+	if n != times*length || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	if grown := allocated() - before; grown > 8<<20 {
+		t.Errorf("%d bytes were allocated", grown)
+	}
+}
+
+// allocated returns how many bytes were ever allocated.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }

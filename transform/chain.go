@@ -6,6 +6,7 @@ package transform
 
 import (
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,9 @@ type Chain []Stage
 // The empty chain returns src itself, so that the caller still sees its
 // concrete type, and whatever else that type can do (splice). With at least one
 // stage r is a [Readier] and a [Waiter] and nothing more; in particular it is no
-// io.Closer, which r of an empty chain may well be.
+// io.Closer, which r of an empty chain may well be. Stages that act with some
+// probability only, and do not act on this stream, are not in it: if no other
+// stage is left, r is src, too.
 //
 // close is never nil. It cuts what the stages wait for, and closes them from the
 // last to the first, so that none is still reading one that was closed: all of
@@ -33,10 +36,18 @@ func (c Chain) OpenAt(src io.Reader, at *Site) (r io.Reader, close func() error)
 		return src, closeNothing
 	}
 	o := &openChain{at: at.orNowhere(), links: make([]link, len(c))}
-	for i := range o.links {
-		o.links[i].start(c[i], src, o.at)
-		src = &o.links[i]
+	n := 0
+	for _, stage := range c {
+		l := &o.links[n]
+		l.start(stage, src, o.at)
+		if _, out := l.stage.(leftOut); out {
+			continue
+		}
+		src = l
+		n++
 	}
+	o.links = o.links[:n]
+	o.at.forget()
 	o.at.work.opened(o.links)
 	return src, o.close
 }
@@ -73,6 +84,9 @@ func (c Chain) Inverse() (Chain, error) {
 	return inverse, nil
 }
 
+// Same reports whether two chains have the same stages, whatever they are shown as.
+func (c Chain) Same(d Chain) bool { return slices.EqualFunc(c, d, Stage.Same) }
+
 // String returns the stages' texts with commas between them, as [ParseChain]
 // reads them. The empty chain is the empty string.
 func (c Chain) String() string {
@@ -81,7 +95,7 @@ func (c Chain) String() string {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(s.text)
+		b.WriteString(s.String())
 	}
 	return b.String()
 }

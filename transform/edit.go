@@ -138,3 +138,16 @@ func (c Chain) Tunnel() (out, in Chain, err error) {
 	}
 	return c, in, nil
 }
+
+// Beside returns the stages of c and those of codec, which encode or decode: c is on
+// its [Plain] side, or on its [Wire] side. It panics if the place is neither.
+func (c Chain) Beside(place string, codec Chain) Chain {
+	if place != Plain && place != Wire {
+		panic("transform: Beside " + place)
+	}
+	decodes := len(codec) > 0 && codec[0].Decodes()
+	if decodes == (place == Plain) {
+		return slices.Concat(codec, c)
+	}
+	return slices.Concat(c, codec)
+}

@@ -144,3 +144,27 @@ func TestFlows(t *testing.T) {
 		}
 	}
 }
+
+// What stands beside a tunnel's stages is on the same side of them at both ends.
+func TestChainBeside(t *testing.T) {
+	for _, x := range []struct{ chain, place, codec, want string }{
+		{"count,hash", "plain", "gzip,zstd", "count,hash,gzip,zstd"},
+		{"count,hash", "wire", "gzip,zstd", "gzip,zstd,count,hash"},
+		{"count,hash", "plain", "unzstd,gunzip", "unzstd,gunzip,count,hash"},
+		{"count,hash", "wire", "unzstd,gunzip", "count,hash,unzstd,gunzip"},
+		{"count", "wire", "", "count"},
+		{"", "wire", "gzip", "gzip"},
+	} {
+		c, codec := chainOf(t, x.chain), chainOf(t, x.codec)
+		if got := c.Beside(x.place, codec).String(); got != x.want {
+			t.Errorf("%s at %s of %s: got %s, want %s", x.chain, x.place, x.codec, got, x.want)
+		}
+		// Insert finds the same side.
+		if s := chainOf(t, "slice:1")[0]; x.codec != "" {
+			got, err := codec.Insert(x.place, s)
+			if want := (Chain{s}).Beside(x.place, codec); err != nil || got.String() != want.String() {
+				t.Errorf("at %s of %s: Insert makes %s, %v; want %s", x.place, x.codec, got, err, want)
+			}
+		}
+	}
+}

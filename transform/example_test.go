@@ -134,3 +134,19 @@ func ExampleStages() {
 	//   command: a program and its arguments; '…', "…" and \ quote as in a shell, required
 	//   grace: a duration up to 1h, default 2s
 }
+
+// Stages can do harm, so that a test sees how its programs bear it. With a seed
+// they do the same harm each time.
+func ExampleParseChain_faults() {
+	chain, err := transform.ParseChain("replace:from=good,to=bad,corrupt:rate=0.1,seed=2,reset:after=16")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	r, closeChain := chain.Open(strings.NewReader("all is good, and nothing is lost\n"))
+	defer closeChain()
+	text, err := io.ReadAll(r)
+	fmt.Printf("%q, %v\n", text, err)
+	// Output:
+	// "all yq bad, and ", reset: reset after 16 bytes, as asked
+}

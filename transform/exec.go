@@ -27,6 +27,7 @@ var execDefinition = definition{
 			Main:     true,
 			Required: true,
 			canon:    canonCommand,
+			use:      usesCommand,
 		}, {
 			Name:    "grace",
 			Default: "2s",

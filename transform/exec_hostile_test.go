@@ -151,6 +151,23 @@ func TestExecForks(t *testing.T) {
 	gone(t, x.log.list()...)
 }
 
+// And not for longer than the conn, when that is cut: forks that take no TERM, that
+// hold the stream, and those of forks, are gone with the program.
+func TestExecForksEndWithTheConn(t *testing.T) {
+	x := script(t, `trap "" TERM; (sleep 1000 & echo $! >&2; trap "" TERM; sleep 1000) & echo $! >&2; echo ready; sleep 1000`, ",grace=1h")
+	x.says(t, "ready")
+	for end := time.Now().Add(patience); len(x.log.list()) < 2; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("only %v were started", x.log.list())
+		}
+	}
+	x.site.Cut()
+	if _, err := io.Copy(io.Discard, x); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("cut: %v", err)
+	}
+	gone(t, x.log.list()...)
+}
+
 // A flood on standard error neither stands the program still nor is kept.
 func TestExecFloods(t *testing.T) {
 	x := script(t, `yes 0123456789abcdef | head -c 3000000 >&2; head -c 1000000 /dev/zero >&2; echo done`, "")

@@ -33,6 +33,7 @@ var hexdumpDefinition = definition{
 			Doc:    "append to this file, not to the log; each line has the time, the conn's id and the direction",
 			Main:   true,
 			canon:  canonFile,
+			use:    usesOutput,
 		}},
 		Memory:  "4 KiB with a file; 200 bytes without",
 		Example: "hexdump:/tmp/%c.%d.hex",

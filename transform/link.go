@@ -45,7 +45,7 @@ func (l *link) start(s Stage, src io.Reader, at *Site) {
 	if s.open == nil {
 		panic("transform: open of a zero Stage")
 	}
-	l.name, l.text = s.name, s.text
+	l.name, l.text = s.name, s.String()
 	l.src.reset(src, at)
 	defer l.recovered("open", &l.err)
 	l.stage = s.open(&l.src)

@@ -3,6 +3,7 @@ package transform_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -171,6 +172,49 @@ func FuzzParseStage(f *testing.F) {
 		again, err := transform.ParseStage(s.String())
 		if err != nil || again.String() != s.String() {
 			t.Fatalf("stage %q is written %q, which is %q, %v", text, s, again, err)
+		}
+	})
+}
+
+// A chain is its stages, each parsed for itself, and an error is at a place in
+// the text.
+func FuzzParseChain(f *testing.F) {
+	var examples []string
+	for _, s := range transform.Stages() {
+		f.Add(s.Example)
+		examples = append(examples, s.Example)
+	}
+	f.Add(strings.Join(examples, ","))
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := transform.ParseChain(text)
+		if err != nil {
+			var e *transform.Error
+			var at int
+			if !errors.As(err, &e) || e.Op != "parse" || e.Stage != text {
+				t.Fatalf("got the error %#v", err)
+			}
+			if _, err := fmt.Sscanf(e.Err.Error(), "byte %d:", &at); err != nil || at < 1 || at > len(text)+1 {
+				t.Fatalf("%q: the error is at no place in it: %v", text, e)
+			}
+			return
+		}
+		var parts transform.Chain
+		for _, s := range c {
+			again, err := transform.ParseStage(s.String())
+			if err != nil {
+				t.Fatalf("%q has the stage %q: %v", text, s, err)
+			}
+			parts = append(parts, again)
+		}
+		whole, err := transform.ParseChain(c.String())
+		if err != nil || whole.String() != c.String() || parts.String() != c.String() {
+			t.Fatalf("%q is written %q, which is %q, %v, and stage by stage %q", text, c, whole, err, parts)
+		}
+		// What undoes it can be written and read, too.
+		if undo, err := c.Inverse(); err == nil {
+			if _, err := transform.ParseChain(undo.String()); err != nil {
+				t.Fatalf("%q is undone by %q: %v", text, undo, err)
+			}
 		}
 	})
 }

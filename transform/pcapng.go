@@ -22,6 +22,7 @@ var pcapngDefinition = definition{
 			Main:     true,
 			Required: true,
 			canon:    canonFile,
+			use:      usesOutput,
 		}},
 		Memory:  "200 bytes; 70 KiB for each file that is open",
 		Example: "pcapng:/tmp/%c.pcapng",

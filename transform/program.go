@@ -43,7 +43,7 @@ func startProgram(words []string, grace time.Duration, site *Site) (*program, er
 	g.out.file, g.out.grace, g.out.heard = out, grace, true
 	g.p, err = process.Start(context.Background(), process.Command{
 		Path: words[0], Args: words[1:],
-		Stdin: theirIn, Stdout: theirOut, Stderr: g.stderr,
+		Stdin: theirIn, Stdout: theirOut, Input: in, Stderr: g.stderr,
 		Grace: grace,
 	}, site.Owner)
 	if err != nil {

@@ -36,6 +36,10 @@ type Site struct {
 	// Nil: stages cannot connect to anything.
 	Dial func(ctx context.Context, below *lifetime.Node, address string) (io.WriteCloser, error)
 
+	// Past is the stream's, whose chain may be changed while it lives. Nil: the
+	// stream has no other chain.
+	Past *Past
+
 	work *atWork // nil before the chain is open
 }
 
@@ -50,6 +54,33 @@ func (s *Site) Cut() {
 	}
 }
 
+// Yield has the stages that hold the stream up, of the chain that is open here,
+// let go. Whoever makes the source of an open chain end, so that another chain can
+// go on, calls it, too. Any goroutine may, at any time after [Chain.OpenAt], more
+// than once.
+func (s *Site) Yield() {
+	if s.work != nil {
+		s.work.yield()
+	}
+}
+
+// Ended reports whether each stage of the chain that is, or was, open here has come
+// to the end of its source. Otherwise one has ended the stream of its own accord.
+func (s *Site) Ended() bool {
+	if s.work == nil {
+		return true
+	}
+	s.work.mu.Lock()
+	links := s.work.links
+	s.work.mu.Unlock()
+	for i := range links {
+		if !links[i].src.ended.Load() {
+			return false
+		}
+	}
+	return true
+}
+
 // OnCut has f called when the chain is cut or closed, which may be now. f must
 // not wait. It is for stages.
 func (s *Site) OnCut(f func()) {
@@ -60,10 +91,12 @@ func (s *Site) OnCut(f func()) {
 
 // An atWork is what an open chain is known by from outside.
 type atWork struct {
-	mu    sync.Mutex
-	isCut bool
-	cuts  []func() // what a cut calls
-	links []link
+	mu      sync.Mutex
+	isCut   bool
+	yields  bool
+	cuts    []func()      // what a cut calls
+	yielded chan struct{} // closed by a yield; nil if nobody waits for one
+	links   []link
 }
 
 func (w *atWork) add(f func()) {
@@ -86,6 +119,29 @@ func (w *atWork) cut() {
 	for _, f := range cuts {
 		f()
 	}
+}
+
+func (w *atWork) yield() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.yields && w.yielded != nil {
+		close(w.yielded)
+	}
+	w.yields = true
+}
+
+// yielding returns a channel that is closed when the chain is to let go.
+func (s *Site) yielding() <-chan struct{} {
+	w := s.work
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.yielded == nil {
+		w.yielded = make(chan struct{})
+		if w.yields {
+			close(w.yielded)
+		}
+	}
+	return w.yielded
 }
 
 // nowhere is the site of a chain that was opened without one.

@@ -92,8 +92,11 @@ func (s *source) end(err error) error {
 
 // Ready makes a source a Readier, whatever r is.
 func (s *source) Ready() bool {
-	return s.err != nil || s.next != nil || s.ready != nil && s.ready.Ready()
+	return s.atEnd() || s.ready != nil && s.ready.Ready()
 }
+
+// atEnd reports whether the next Read returns the end, or an error, at once.
+func (s *source) atEnd() bool { return s.err != nil || s.next != nil }
 
 // Wait makes a source a Waiter, whatever r is.
 func (s *source) Wait(d time.Duration) bool {

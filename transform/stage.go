@@ -20,6 +20,7 @@ type Stage struct {
 	// values are those of the options of def.
 	values []string
 	open   opener
+	shown  string // what String returns, if that is not text
 }
 
 // NewStage returns a stage that is not in the list: open puts it on src. It
@@ -46,11 +47,37 @@ func NewStage(name string, open func(src io.Reader) io.ReadCloser) Stage {
 
 // String returns the stage as it would be written, in its canonical form:
 // options in the order in which they are documented, and without those that
-// have their default value. Stages with the same text do the same.
-func (s Stage) String() string { return s.text }
+// have their default value. It is what [Stage.Hidden] says of one that has a
+// secret; others with the same text do the same.
+func (s Stage) String() string {
+	if s.shown != "" {
+		return s.shown
+	}
+	return s.text
+}
+
+// Hidden returns s as one whose String is another text: for options that nobody is
+// to read. The text may be one that cannot be parsed; "" is the name and that there
+// is more. A stage without options has nothing to hide.
+func (s Stage) Hidden(text string) Stage {
+	if text == "" {
+		text = s.name + ":***"
+	}
+	if s.text != s.name {
+		s.shown = text
+	}
+	return s
+}
+
+// IsHidden reports whether s is one of [Stage.Hidden]: what it says of its options
+// is not to be repeated.
+func (s Stage) IsHidden() bool { return s.shown != "" }
+
+// Same reports whether two stages do the same, whatever they are shown as.
+func (s Stage) Same(o Stage) bool { return s.text == o.text }
 
 // MarshalText returns the text of String.
-func (s Stage) MarshalText() ([]byte, error) { return []byte(s.text), nil }
+func (s Stage) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText is [ParseStage].
 func (s *Stage) UnmarshalText(text []byte) error {
@@ -77,10 +104,14 @@ func (s Stage) Inverse() (Stage, error) {
 			mark = ","
 		}
 	}
-	if same, err := ParseStage(text); err == nil {
-		return same, nil
+	same, err := ParseStage(text)
+	if err != nil {
+		return ParseStage(s.def.Inverse)
 	}
-	return ParseStage(s.def.Inverse)
+	if s.shown != "" {
+		same = same.Hidden("")
+	}
+	return same, nil
 }
 
 func (o Option) isNamesake(other Option) bool { return o.Name == other.Name }

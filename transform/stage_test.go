@@ -168,3 +168,29 @@ func mustParse(t testing.TB, text string) transform.Stage {
 	}
 	return s
 }
+
+// A stage that is hidden is shown as another text, in chains, errors and flows, and
+// by what undoes it; it is not the same as one that does something else.
+func TestHidden(t *testing.T) {
+	s, err := transform.ParseStage("zstd:window=1M")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _ := transform.ParseStage("zstd:window=2M")
+	plain, _ := transform.ParseStage("zstd")
+	undone, err := s.Hidden("").Inverse()
+	for got, want := range map[string]string{
+		s.Hidden("secret").String(): "secret", s.Hidden("").String(): "zstd:***", plain.Hidden("secret").String(): "zstd",
+		transform.Chain{plain, s.Hidden("")}.String(): "zstd,zstd:***", undone.String(): "unzstd:***",
+	} {
+		if got != want {
+			t.Errorf("it is shown as %s, want %s", got, want)
+		}
+	}
+	if err != nil || !s.Same(s.Hidden("")) || s.Hidden("").Same(other.Hidden("")) || !(transform.Chain{s}).Same(transform.Chain{s.Hidden("")}) {
+		t.Errorf("%v: what is hidden is compared", err)
+	}
+	if text, err := s.Hidden("").MarshalText(); string(text) != "zstd:***" || err != nil {
+		t.Errorf("%s, %v", text, err)
+	}
+}

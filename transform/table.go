@@ -22,6 +22,14 @@ var table = []*definition{
 	&countDefinition,
 	&hashDefinition,
 	&pcapngDefinition,
+	&limitDefinition,
+	&delayDefinition,
+	&sliceDefinition,
+	&stallDefinition,
+	&cutDefinition,
+	&resetDefinition,
+	&corruptDefinition,
+	&replaceDefinition,
 }
 
 // Info describes a stage to its users.
@@ -52,6 +60,9 @@ type Option struct {
 	// canon returns the canonical form of a value. Its error
 	// says what a good one is.
 	canon func(value string) (string, error)
+
+	// use is what the value names outside of the stream; see Needs.
+	use use
 }
 
 // A definition is all there is to know about a stage.
@@ -98,6 +109,9 @@ func (def *definition) info() Info {
 }
 
 func unknownStage(name string) error {
+	if why := absent[name]; why != "" {
+		return fmt.Errorf("there is no stage %q: %s", name, why)
+	}
 	return fmt.Errorf("unknown stage %q: %s", name, suggest(name, stageNames()))
 }
 

@@ -36,11 +36,12 @@ var teeDefinition = definition{
 		Options: []Option{
 			{
 				Name:     "to",
-				Values:   "an address, with its scheme, or a file's name; in that " + fileForm,
+				Values:   "an address, with its scheme, or a file's name, with a ./ before it if it is like an address; in that " + fileForm,
 				Doc:      "where the copy goes: a file is appended to, an address is dialled for each conn and direction",
 				Main:     true,
 				Required: true,
 				canon:    canonTeeTo,
+				use:      usesTarget,
 			},
 			{
 				Name:    "lossy",
@@ -87,7 +88,20 @@ func canonTeeTo(value string) (string, error) {
 	if isAddress(value) {
 		return value, nil
 	}
+	if first, _, _ := strings.Cut(value, "/"); strings.Contains(first, ":") {
+		return "", fmt.Errorf("write %s if it is an address, ./%s if it is a file", withScheme(value), value)
+	}
 	return canonFile(value)
+}
+
+// withScheme makes an address of what may be meant as one.
+func withScheme(value string) string {
+	scheme, rest, _ := strings.Cut(value, ":")
+	switch scheme = strings.ToLower(scheme); scheme {
+	case "tcp", "tls", "unix", "exec":
+		return scheme + "://" + strings.TrimPrefix(rest, "//")
+	}
+	return "tcp://" + value
 }
 
 // isAddress tells an address from the name of a file.
@@ -165,18 +179,19 @@ func (r *receiver) open(ctx context.Context, below *lifetime.Node) error {
 	return nil
 }
 
-// write writes all of p, or fails when that takes too long.
-func (r *receiver) write(p []byte) error {
+// write writes all of p, or fails when that takes too long. It returns how much was
+// written.
+func (r *receiver) write(p []byte) (int, error) {
 	if r.timer == nil {
 		r.timer = time.AfterFunc(r.timeout, r.wake)
 	} else {
 		r.timer.Reset(r.timeout)
 	}
-	_, err := r.sink.Write(p)
+	n, err := r.sink.Write(p)
 	if !r.timer.Stop() && err != nil {
-		return fmt.Errorf("the copy to %s has not taken %d bytes for %v", r.name(), len(p), r.timeout)
+		err = fmt.Errorf("the copy to %s has not taken %d bytes for %v", r.name(), len(p), r.timeout)
 	}
-	return err
+	return n, err
 }
 
 // wake ends a write, and is the end of the receiver. Any goroutine may call it.
@@ -212,7 +227,10 @@ func (t *pacedTee) begin() error {
 	return nil
 }
 
-func (t *pacedTee) see(p []byte) error { return t.verdict(t.to.write(p)) }
+func (t *pacedTee) see(p []byte) error {
+	_, err := t.to.write(p)
+	return t.verdict(err)
+}
 
 // verdict is what an error of the copy means.
 func (t *pacedTee) verdict(err error) error {

@@ -372,3 +372,30 @@ func TestLossyTeeOutlivesAShortStream(t *testing.T) {
 		log.want(t)
 	})
 }
+
+// A write that fails in the middle, as on a disk that is full, has copied its
+// beginning.
+func TestLossyTeeCountsParts(t *testing.T) {
+	at, log := site()
+	at.Dial = func(context.Context, *lifetime.Node, string) (io.WriteCloser, error) { return &room{left: 3}, nil }
+	synctest.Test(t, func(t *testing.T) {
+		passes(t, "tee:tcp://h:1,lossy=true", at, []byte("hello"))
+		synctest.Wait()
+	})
+	if got := log.text(); !strings.Contains(got, "copied=3 left_out=2 ") {
+		t.Errorf("logged\n%s", got)
+	}
+}
+
+// A room takes so many bytes.
+type room struct{ left int }
+
+func (r *room) Write(p []byte) (int, error) {
+	n := min(len(p), r.left)
+	if r.left -= n; n < len(p) {
+		return n, syscall.ENOSPC
+	}
+	return n, nil
+}
+
+func (r *room) Close() error { return nil }

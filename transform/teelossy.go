@@ -184,16 +184,12 @@ func (c *lossyCopy) copyAll() error {
 		c.to.wake()
 	}
 	for b := c.next(); b != nil; b = c.next() {
-		err := c.to.write(b.b[:b.n])
-		n := int64(b.n)
-		teeBuffers.Put(b)
+		n, err := c.to.write(b.b[:b.n])
 		c.mu.Lock()
-		if err == nil {
-			c.copied += n
-		} else {
-			c.left += n
-		}
+		c.copied += int64(n)
+		c.left += int64(b.n - n)
 		c.mu.Unlock()
+		teeBuffers.Put(b)
 		if err != nil {
 			c.to.close()
 			return err

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/bits"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -41,38 +40,14 @@ func sizeOf(value string) int {
 	return n
 }
 
-// parseSize reads a number of bytes, or of k(iB) or M(iB), in either case.
+// parseSize is parseAmount of what fits into memory.
 func parseSize(value string) (n int, ok bool) {
-	digits, shift := strings.ToLower(value), 0
-	digits = strings.TrimSuffix(digits, "ib")
-	switch {
-	case strings.HasSuffix(digits, "k"):
-		shift = 10
-	case strings.HasSuffix(digits, "m"):
-		shift = 20
-	case len(digits) != len(value): // a unit without its letter
-		return 0, false
-	}
-	if shift > 0 {
-		digits = digits[:len(digits)-1]
-	}
-	u, err := strconv.ParseUint(digits, 10, 31)
-	if err != nil || u<<shift > 1<<30 {
-		return 0, false
-	}
-	return int(u << shift), true
+	a, ok := parseAmount(value)
+	return int(min(a, 1<<30)), ok && a <= 1<<30
 }
 
 // size writes a number of bytes.
-func size(n int) string {
-	switch {
-	case n > 0 && n%(1<<20) == 0:
-		return strconv.Itoa(n>>20) + "M"
-	case n > 0 && n%(1<<10) == 0:
-		return strconv.Itoa(n>>10) + "k"
-	}
-	return strconv.Itoa(n)
-}
+func size(n int) string { return amount(int64(n)) }
 
 // off is the value of an option that is turned off.
 const off = "off"

@@ -19,7 +19,6 @@ import (
 	"testing/iotest"
 
 	"relayd/transform"
-	"relayd/transform/stagetest"
 )
 
 // A logged is a log, and may be read while it is written.
@@ -90,33 +89,6 @@ func passes(t *testing.T, text string, at *transform.Site, in []byte) {
 	}
 }
 
-func TestWatchingStages(t *testing.T) {
-	dir := t.TempDir()
-	for _, text := range []string{
-		"count",
-		"hash",
-		"hash:md5",
-		"hexdump",
-		"hexdump:" + dir + "/a.hex",
-		"hexdump:/dev/full",
-		"pcapng:" + dir + "/a.pcapng",
-		"pcapng:/dev/full",
-		"tee:" + dir + "/a.raw",
-		"tee:" + dir + "/b.raw,lossy=true",
-		"tee:/dev/full,lossy=true",
-		"tee:" + dir + "/no/file,lossy=true",
-	} {
-		name := strings.ReplaceAll(text, dir, "")
-		t.Run(name, func(t *testing.T) {
-			stagetest.TestStage(t, mustParse(t, text).Open, stagetest.Options{})
-		})
-	}
-	t.Run("chain", func(t *testing.T) {
-		text := fmt.Sprintf("count,tee:%s/c1,gzip,pcapng:%[1]s/c2,gunzip,hash,hexdump:%[1]s/c3", dir)
-		stagetest.TestStage(t, chain(t, text), stagetest.Options{Input: sample(20_000)})
-	})
-}
-
 func TestCount(t *testing.T) {
 	for _, test := range []struct {
 		text string
@@ -184,6 +156,8 @@ func TestWatchingOptions(t *testing.T) {
 		{"tee:tcp://h:1,timeout=90s,lossy=true", "tee:tcp://h:1,lossy=true,timeout=1m30s"},
 		{"tee:unix:///run/a%20b", "tee:unix:///run/a%20b"},
 		{"pcapng:/x-%c-%d-%%", "pcapng:/x-%c-%d-%%"},
+		{"tee:./h:1", "tee:./h:1"},
+		{"tee:/run/h:1", "tee:/run/h:1"},
 		{"hexdump", "hexdump"},
 	} {
 		if got := mustParse(t, test.in).String(); got != test.want {
@@ -195,6 +169,10 @@ func TestWatchingOptions(t *testing.T) {
 		{"tee", `stage tee needs its option "to": write tee:TO`},
 		{"tee:/x,lossy=yes", `want true or false`},
 		{"tee:/x,timeout=0s", `want a duration such as 10s or 5m`},
+		{"tee:127.0.0.1:9000", `write tcp://127.0.0.1:9000 if it is an address, ./127.0.0.1:9000 if it is a file`},
+		{"tee:tcp:h:1", `write tcp://h:1 if it is an address, ./tcp:h:1 if it is a file`},
+		{"tee:unix:/x", `write unix:///x if it is an address, ./unix:/x if it is a file`},
+		{"tee:TCP://h:1", `write tcp://h:1 if it is an address, ./TCP://h:1 if it is a file`},
 		{"tee:/x%n", `want the name of a file: in it %c stands for the conn's id`},
 		{"pcapng", `stage pcapng needs its option "file": write pcapng:FILE`},
 		{"pcapng:/x%", `want the name of a file: in it %c stands for`},

@@ -180,6 +180,15 @@ func (s *subject) failure() error {
 			r := s.whole(f)
 			defer r.Close()
 			got, err := readAll(r, 512)
+			if s.Stops > 0 && cut >= s.Stops {
+				if err == nil {
+					err = differ(got, want)
+				}
+				if err != nil {
+					return fmt.Errorf("source failed after %d bytes, where the stream is at its end: %w", cut, err)
+				}
+				continue
+			}
 			if err != errFeed {
 				return fmt.Errorf("source failed after %d bytes: got the error %v, want the source's own", cut, err)
 			}

@@ -106,7 +106,7 @@ func (s *subject) readyComplete() error {
 		}
 		var out []byte
 		buf := make([]byte, size)
-		for more := true; more; more = ready.Ready() {
+		for more := true; more; more = s.becomesReady(ready) {
 			n, err := r.Read(buf)
 			if err != nil {
 				return err
@@ -128,6 +128,14 @@ func (s *subject) readyComplete() error {
 	return nil
 }
 
+// becomesReady asks a stage that may be late again, when it may not be any more.
+func (s *subject) becomesReady(r transform.Readier) bool {
+	if s.Late > 0 && !r.Ready() {
+		<-time.After(s.Late)
+	}
+	return r.Ready()
+}
+
 // goroutines counts them. It cannot tell whose they are, so TestStage must not
 // run next to tests that start some.
 func (s *subject) goroutines() error {
@@ -138,7 +146,7 @@ func (s *subject) goroutines() error {
 			return err
 		}
 	}
-	for end := time.Now().Add(s.patience); runtime.NumGoroutine() > before; runtime.Gosched() {
+	for end := time.Now().Add(s.patience); runtime.NumGoroutine() > before; <-time.After(time.Millisecond) {
 		if time.Now().After(end) {
 			return fmt.Errorf("%d goroutines are left after Close", runtime.NumGoroutine()-before)
 		}

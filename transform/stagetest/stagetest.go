@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"relayd/transform"
@@ -44,6 +45,21 @@ type Options struct {
 	// not only when it is asked for output, as a stage does that runs a
 	// program. It must give back what it is given.
 	Ahead bool
+
+	// Late says that the stage holds back what it could hand out, for its work
+	// is to be slow: Ready may be false with output pending, but for no longer
+	// than this in a row.
+	Late time.Duration
+
+	// Timed says that the stage waits by the clock, and for nothing outside of
+	// the process: each check runs in a bubble of testing/synctest, where that
+	// takes no time.
+	Timed bool
+
+	// Stops, if it is not 0, says that the stage ends the stream by itself,
+	// after so many bytes of Input, and does not read on. Set Want to
+	// what comes of them.
+	Stops int
 }
 
 // TestStage checks what open returns against the contract of a stage:
@@ -66,8 +82,15 @@ func TestStage(t *testing.T, open func(src io.Reader) io.ReadCloser, o Options) 
 	s := newSubject(open, o)
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) {
-			if err := c.check(s); err != nil {
-				t.Error(err)
+			check := func(t *testing.T) {
+				if err := c.check(s); err != nil {
+					t.Error(err)
+				}
+			}
+			if o.Timed {
+				synctest.Test(t, check)
+			} else {
+				check(t)
 			}
 		})
 	}
