@@ -19,9 +19,10 @@ const (
 	Stdio                   // standard input and output
 	Echo                    // what is written comes back
 	Discard                 // what is written is thrown away
+	TLS                     // a TCP port, with TLS
 )
 
-var kindNames = [...]string{TCP: "tcp", Unix: "unix", FD: "fd", Systemd: "systemd", Exec: "exec", Stdio: "stdio", Echo: "echo", Discard: "discard"}
+var kindNames = [...]string{TCP: "tcp", Unix: "unix", FD: "fd", Systemd: "systemd", Exec: "exec", Stdio: "stdio", Echo: "echo", Discard: "discard", TLS: "tls"}
 
 // String returns the kind's name, as addresses spell it.
 func (k Kind) String() string {
@@ -34,6 +35,7 @@ func (k Kind) String() string {
 // An Address says where to listen or what to dial. It is written
 //
 //	tcp://HOST:PORT     a TCP port, also bare: HOST:PORT, :PORT, [::1]:PORT
+//	tls://HOST:PORT     a TCP port, with TLS
 //	unix:///PATH        a Unix socket, also bare: /PATH
 //	unix://@NAME        a Unix socket in Linux's abstract namespace
 //	fd://N              the socket that the process inherited as descriptor N
@@ -49,22 +51,26 @@ func (k Kind) String() string {
 // Options ride in the query: tcp://:80?backlog=64&keepalive=off; [OptionHelp]
 // lists them. In paths, names and values %XX stands for a byte, which ? and % in
 // paths and names, and & and % in values, themselves need. An Address is
-// comparable; ParseAddress of its String is itself.
+// comparable; ParseAddress of its String is itself, unless it has a Shown.
 type Address struct {
 	Kind     Kind
-	Host     string // of tcp: a name, an IP address with or without zone, or ""
-	Port     uint16 // of tcp: 0 lets a listener choose
+	Host     string // of tcp and tls: a name, an IP address with or without zone, or ""
+	Port     uint16 // of tcp and tls: 0 lets a listener choose
 	Path     string // of unix and exec: a path; of systemd and abstract unix: a name, without @
 	Abstract bool   // of unix: Path is a name
 	FD       int    // of fd: the descriptor's number
 	// Options are the query. ParseAddress writes them in a canonical form, so
 	// that equal addresses are ==; any form may be set.
 	Options string
+	// Shown, if it is not empty, is what String returns: of an address of which a
+	// part is a secret. It says nothing of where to listen or what to dial.
+	Shown string
 }
 
 // AddressGrammar is how addresses are written, for help and hints.
 const AddressGrammar = `an address is one of
   tcp://HOST:PORT  HOST:PORT  :PORT  [IPv6]:PORT
+  tls://HOST:PORT?cert=FILE&key=FILE  (to listen; to dial without)
   unix:///PATH  /PATH  unix://@NAME   (?mode=0660)
   fd://N  systemd://NAME  stdio:
   exec:///PATH?arg=A&arg=B
@@ -82,8 +88,12 @@ func (e *AddressError) Error() string { return fmt.Sprintf("address %q: %s", e.T
 // Hint returns the grammar.
 func (e *AddressError) Hint() string { return AddressGrammar }
 
-// String returns the address in its canonical form.
+// String returns the address in its canonical form, or else what it is to be
+// shown as.
 func (a Address) String() string {
+	if a.Shown != "" {
+		return escape(a.Shown, "")
+	}
 	s := a.place()
 	if s != "" && a.Options != "" {
 		s += "?" + a.Options
@@ -94,8 +104,8 @@ func (a Address) String() string {
 // place is the address without its options.
 func (a Address) place() string {
 	switch a.Kind {
-	case TCP:
-		return "tcp://" + a.address()
+	case TCP, TLS:
+		return a.Kind.String() + "://" + a.address()
 	case Unix:
 		if a.Abstract {
 			return "unix://@" + escape(a.Path, "%?")
@@ -134,9 +144,9 @@ func (a Address) Dialable() error {
 	switch {
 	case a.Kind == 0:
 		return &AddressError{"", "no address is given to relay to"}
-	case a.Kind == TCP && a.Port == 0:
+	case a.onTCP() && a.Port == 0:
 		return &AddressError{a.String(), "port 0 cannot be dialled: name the port that the upstream listens on"}
-	case a.Kind == TCP && a.Host == "":
+	case a.onTCP() && a.Host == "":
 		return &AddressError{a.String(), fmt.Sprintf("it has no host to dial: for this machine write 127.0.0.1:%d", a.Port)}
 	case a.Kind == Systemd:
 		return &AddressError{a.String(), "it cannot be dialled: systemd passes listeners"}
@@ -165,6 +175,9 @@ func (a Address) usable(u use) error {
 	_, err := a.settings(u)
 	return err
 }
+
+// onTCP reports whether the address has a host and a port.
+func (a Address) onTCP() bool { return a.Kind == TCP || a.Kind == TLS }
 
 // network and address are the two as package net takes them.
 func (a Address) network() string {

@@ -10,7 +10,7 @@ import (
 // a terminal would act on ever leaves the parser, in an address or in an error.
 func FuzzParseAddress(f *testing.F) {
 	for _, s := range []string{
-		"127.0.0.1:7000", "[::1]:80", "[fe80::1%eth0]:80", ":0", "::1:80", "tpc://x:1", "tls://x:1",
+		"127.0.0.1:7000", "[::1]:80", "[fe80::1%eth0]:80", ":0", "::1:80", "tpc://x:1", "tls://x:1", "tls://x:1?min=1.3&alpn=h2&alpn=http/1.1",
 		"unix:///a%3Fb?mode=0600", "unix://@n", "/x?mod=1", "echo:", "echo", "\x1b[0m",
 		"fd://3", "systemd://a", "stdio:", "/s?owner=a:b", "exec:///bin/sh?arg=-c&arg=%26&grace=1s",
 		"h:1?keepalive=1s/2s/3&bind=[::1]:5&rcvbuf=64KiB&mark=0x7&user_timeout=90m",

@@ -2,23 +2,26 @@ package socket
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"sync"
 	"syscall"
 	"time"
 
 	"relayd/lifetime"
+	"relayd/lifetime/process"
 )
 
 // A Census finds sockets that the process holds and nobody answers for: those
 // that are not in the tree. There should be none. It looks at stream sockets,
 // TCP and Unix, because they are what this package makes.
 //
-// Accounted for are the sockets and the listeners of the tree; those that were
-// open when the census began, such as standard input, the log's socket, and
-// whatever else the process was started with; and those of a
-// [Census.Listener]. A socket that still connects does not count: a dial is in
-// the tree from its end on.
+// Accounted for are the sockets and the listeners of the tree, and what is
+// written to its programs; those that are being dialled, until the TLS handshake
+// is over if there is one; those that were open when the census began, such as
+// standard input, the log's socket, and whatever else the process was started
+// with; and those of a [Census.Listener]. A socket that still connects does not
+// count.
 //
 // A look asks the system about each number in the process's table of
 // descriptors (fstat(2), some 0.2µs each, and as many as were ever open at once)
@@ -121,13 +124,24 @@ func (r *registered) add(number int) {
 
 // register walks the tree.
 func register() registered {
-	r := registered{inodes: make(map[uint64]bool)}
+	// First the dials that are under way: one that is over by now is in the tree.
+	dials.mu.Lock()
+	r := registered{inodes: maps.Clone(dials.inodes)}
+	dials.mu.Unlock()
+	if r.inodes == nil {
+		r.inodes = make(map[uint64]bool)
+	}
 	lifetime.Walk(nil, func(n *lifetime.Node) bool {
 		if s, ok := socketKind.Of(n); ok {
 			if number, ok := s.number(); ok {
 				r.add(number)
 			}
 			return false
+		}
+		for _, end := range process.Ends(n) {
+			if number, ok := numberOf(end); ok {
+				r.add(number)
+			}
 		}
 		if l, ok := listenerKind.Of(n); ok {
 			r.inodes[l.inode] = true

@@ -36,16 +36,21 @@ func tableSize() (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	return tableSizeOf(status)
+}
+
+// tableSizeOf finds the size in a status.
+func tableSizeOf(status []byte) (int, error) {
 	_, rest, ok := bytes.Cut(status, []byte("\nFDSize:"))
 	if !ok {
 		return 0, errNoTableSize
 	}
 	line, _, _ := bytes.Cut(rest, []byte("\n"))
-	size, err := strconv.Atoi(string(bytes.TrimSpace(line)))
+	size, err := strconv.ParseUint(string(bytes.TrimSpace(line)), 10, 31)
 	if err != nil {
 		return 0, fmt.Errorf("/proc/self/status: FDSize: %w", err)
 	}
-	return size, nil
+	return int(size), nil
 }
 
 // inodeOf returns the inode of a descriptor, if it is a socket's. All sockets

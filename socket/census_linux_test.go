@@ -3,6 +3,7 @@ package socket
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"relayd/lifetime/process"
 	"relayd/tests/leak"
 )
 
@@ -127,6 +129,28 @@ func TestCensusKnowsForeignConns(t *testing.T) {
 	wantStrays(t, c, 0)
 }
 
+// A program's input is a socket as well (see process.NewInput), and nobody's
+// leak for as long as the program runs. Chaos found it counted as one.
+func TestCensusKnowsInputs(t *testing.T) {
+	leak.Check(t)
+	c := census(t)
+	in, theirs, err := process.NewInput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := process.Start(t.Context(), process.Command{Path: "/bin/cat", Stdin: theirs, Input: in}, nil)
+	theirs.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantStrays(t, c, 0)
+	p.Resource().Shutdown(t.Context(), nil)
+	wantStrays(t, c, 0)
+	if _, err := in.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after the process the input is open: %v", err)
+	}
+}
+
 // tcpPair returns a connection of package net's, and its listener.
 func tcpPair(t *testing.T) (ln net.Listener, dialled, accepted net.Conn) {
 	t.Helper()
@@ -235,6 +259,51 @@ func TestCensusSparesDials(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantStrays(t, c, 0)
+}
+
+// A server that accepts, and takes its time for the TLS handshake, makes nobody's
+// socket of a dial: it is known until it is over, however it ends.
+func TestCensusKnowsDials(t *testing.T) {
+	leak.Check(t)
+	c := census(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Listener(ln).Close()
+	d, err := NewDialer(address(t, "tls://"+ln.Addr().String()+"?verify=insecure"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, dial := range map[string]func(context.Context) error{
+		"alone": func(ctx context.Context) error { _, err := d.Dial(ctx, At{}); return err },
+		"in a race": func(ctx context.Context) error {
+			_, _, err := Race(ctx, At{}, d, time.Hour, func() *Dialer { return nil })
+			return err
+		},
+	} {
+		ctx, stop := context.WithCancel(t.Context())
+		over := make(chan error, 1)
+		go func() { over <- dial(ctx) }()
+		peer, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := peer.Read(make([]byte, 1)); err != nil { // of the ClientHello
+			t.Fatal(err)
+		}
+		at := c.account(peer)
+		wantStrays(t, c, 0)
+		stop()
+		if err := <-over; err == nil {
+			t.Errorf("%s: there is TLS", name)
+		}
+		c.forget(at)
+		peer.Close()
+		if len(dials.inodes) != 0 {
+			t.Errorf("%s: %d dials are under way, after all", name, len(dials.inodes))
+		}
+	}
 }
 
 // The sockets of other servers are accounted for while they are open.

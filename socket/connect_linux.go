@@ -58,6 +58,48 @@ func connectTo(fd int, to *sockaddr) syscall.Errno {
 	return errno
 }
 
+// begin makes a socket and begins to connect it, from the next source that has
+// a port left. It returns the socket with nil or EINPROGRESS only.
+func (d *Dialer) begin() (fd int, err error) {
+	if d.from == nil {
+		return d.beginFrom(nil)
+	}
+	for source := range d.from.each {
+		if fd, err = d.beginFrom(&d.from.bind[source]); !IsNoPorts(err) {
+			break
+		}
+	}
+	return fd, err
+}
+
+func (d *Dialer) beginFrom(source *sockaddr) (int, error) {
+	fd, err := d.socket()
+	if err != nil {
+		return -1, err
+	}
+	if source != nil {
+		if errno := bindTo(fd, source); errno != 0 {
+			unix.Close(fd)
+			return -1, errno
+		}
+	}
+	switch errno := connectTo(fd, &d.to); errno {
+	case 0:
+		return fd, nil
+	case syscall.EINPROGRESS:
+		return fd, errno
+	default:
+		unix.Close(fd)
+		return -1, errno
+	}
+}
+
+// bindTo binds a socket to a local address.
+func bindTo(fd int, to *sockaddr) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&to.raw)), uintptr(to.size))
+	return errno
+}
+
 // socket returns a new socket with the options that cannot wait.
 func (d *Dialer) socket() (int, error) {
 	fd, err := unix.Socket(d.to.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)

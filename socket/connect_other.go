@@ -12,8 +12,7 @@ type sockaddr struct{ size uint32 }
 
 func inetSockaddr(netip.Addr, uint16) (to sockaddr) { return to }
 func unixSockaddr(string) (to sockaddr)             { return to }
-func connectTo(int, *sockaddr) syscall.Errno        { return syscall.ENOSYS }
-func (d *Dialer) socket() (int, error)              { return -1, ErrNoLoops }
+func (d *Dialer) begin() (int, error)               { return -1, ErrNoLoops }
 func (d *Dialer) setSecond(int)                     {}
 func (d *Dialer) setLate(int)                       {}
 func socketError(int) error                         { return ErrNoLoops }

@@ -85,6 +85,9 @@ func (c *copying) pull() (int, error) {
 	if r.resume(&c.m) > 0 {
 		return 0, nil
 	}
+	if c.again() {
+		return c.n, nil
+	}
 	err := c.pullFrom(r.socket().t)
 	if err != nil {
 		return 0, r.failed(err)

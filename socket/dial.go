@@ -5,16 +5,15 @@ import "context"
 // Dial connects to a and puts the socket into the tree. It waits until the
 // connection stands or ctx ends; several addresses of one name are tried as
 // package net does. The halves of an echo or a discard are ready at once. A
-// program is started; fd: and stdio: can be dialled once.
+// program is started; fd: and stdio: can be dialled once. Of a tls: address the
+// handshake is over, see [Socket.Handshake].
 func Dial(ctx context.Context, a Address, at At) (*Socket, error) {
-	s, err := dial(ctx, a, at)
-	if err != nil {
-		return nil, &Error{Op: "dial", Remote: a.String(), Err: reason(err)}
-	}
-	return s, nil
+	return (&Dialer{a: a}).Dial(ctx, at)
 }
 
-func dial(ctx context.Context, a Address, at At) (*Socket, error) {
+// reach dials an address of any kind but exec, and leaves out the tree. side, of a
+// dialer, saves reading the files of TLS.
+func reach(ctx context.Context, a Address, side *tlsSide, u *underway) (t transport, err error) {
 	if err := a.Dialable(); err != nil {
 		return nil, err
 	}
@@ -22,21 +21,41 @@ func dial(ctx context.Context, a Address, at At) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	var t transport
 	switch a.Kind {
 	case Echo, Discard:
-		t = newMemoryTransport(a.Kind)
-	case Exec:
-		return openExec(ctx, a, at)
+		return newMemoryTransport(a.Kind), nil
 	case Stdio:
 		t, err = newStdio()
 	case FD:
 		t, err = dialFD(a.FD, &s)
+	case TLS:
+		t, err = dialTLS(ctx, a, &s, side, u)
 	default:
-		t, err = dialKernel(ctx, a, &s)
+		t, err = dialKernel(ctx, a, &s, u)
 	}
+	if err != nil {
+		return nil, err // and not a transport that is a nil pointer
+	}
+	return t, nil
+}
+
+// dialTLS connects and does the handshake.
+func dialTLS(ctx context.Context, a Address, s *settings, side *tlsSide, u *underway) (transport, error) {
+	if side == nil {
+		var err error
+		if side, err = newTLSSide(a, s, dialling); err != nil {
+			return nil, err
+		}
+	}
+	k, err := dialKernel(ctx, a, s, u)
 	if err != nil {
 		return nil, err
 	}
-	return open(t, at)
+	t := newTLSTransport(k, side)
+	if err := t.handshake(ctx); err != nil {
+		k.CloseWrite() // after the alert
+		k.Close()
+		return nil, err
+	}
+	return t, nil
 }

@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A Dialling is a dial under way on a loop.
@@ -76,13 +74,9 @@ func (g *Dialling) begin(l *Loop) {
 	if g.at.In == nil {
 		g.at.In = new(Socket)
 	}
-	fd, err := g.d.socket()
-	if err != nil {
-		g.end(l, err)
-		return
-	}
-	switch errno := connectTo(fd, &g.d.to); errno {
-	case 0, syscall.EINPROGRESS:
+	switch fd, err := g.d.begin(); err {
+	case nil, syscall.EINPROGRESS:
+		connected := err == nil
 		g.t = &g.at.In.k
 		g.t.loosen(fd, g.d.a.Kind == TCP)
 		if err := g.t.adopt(l); err != nil {
@@ -93,7 +87,7 @@ func (g *Dialling) begin(l *Loop) {
 		if g.t.tcp && l.late.IsZero() {
 			l.late = time.Now().Add(lateOptions)
 		}
-		if errno == 0 {
+		if connected {
 			g.end(l, nil)
 			return
 		}
@@ -103,15 +97,13 @@ func (g *Dialling) begin(l *Loop) {
 	case syscall.EAGAIN:
 		// A Unix listener with a full backlog. No event will tell when it
 		// has room.
-		unix.Close(fd)
 		if !g.until.IsZero() && time.Until(g.until) < dialRetry {
 			g.end(l, syscall.ETIMEDOUT)
 			return
 		}
 		g.retry = time.AfterFunc(dialRetry, g.again)
 	default:
-		unix.Close(fd)
-		g.end(l, errno)
+		g.end(l, err)
 	}
 }
 

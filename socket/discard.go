@@ -17,6 +17,9 @@ type discarder struct {
 // next waits for bytes, and returns how many there were.
 func (d *discarder) next() (int, error) {
 	k, ok := d.t.(*kernelTransport)
+	if t, isTLS := d.t.(*tlsTransport); isTLS && !t.up.Load() {
+		k, ok = t.kernelTransport, true // what there is will never be decrypted
+	}
 	if !ok {
 		b := buffers.get()
 		defer buffers.put(b)

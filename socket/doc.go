@@ -23,6 +23,13 @@
 // Errors of this package are [*Error]; those that mean "closed on our side"
 // satisfy errors.Is(err, net.ErrClosed).
 //
+// # Prefaces
+//
+// Some connections begin with something that is not for who reads the stream, or
+// that tells who that is: [Socket.Preface] reads it before the read half is handed
+// out, and gives back what it does not consume. That was received, and is not read
+// yet: the half is ready, begins with it, and a drain throws it away.
+//
 // # Two ways of waiting
 //
 // A connection of the system's has one way of waiting at a time, and the halves
@@ -47,6 +54,20 @@
 // What belongs to a loop is touched on its goroutine only. Others post to the
 // loop's inbox, or take the transport's lock, under which the descriptor changes
 // its way of waiting.
+//
+// # TLS
+//
+// A socket of the kind tls is TLS over a TCP connection, and behaves like the
+// others. Its FIN is a close_notify with a FIN after it, and a FIN alone is
+// [ErrNoCloseNotify]: nobody on the way can end a stream. Its reset is TCP's, and
+// says no close_notify. What goes through it is encrypted and decrypted by who
+// writes and reads, so it is for goroutines, and no loop copies it.
+//
+// [Socket.Handshake] does the handshake of a socket that was accepted: accepting
+// does not wait for it. Certificates and keys are files that an address names, and
+// are read again when they change; see [ReloadCertificates]. There are no session
+// tickets and no early data. The ends of a tunnel may know each other by keys
+// alone: see [Address.Tunnel].
 //
 // # Addresses
 //

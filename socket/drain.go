@@ -63,7 +63,7 @@ func (s *Socket) lingering() lingering {
 }
 
 // A TruncatedError is the end of a socket whose peer did not take all that was
-// written, within the time that a drain has.
+// written within the time that a drain has, or left with a reset before that.
 type TruncatedError struct {
 	Unsent int // bytes that were written and not acknowledged
 }
@@ -82,6 +82,9 @@ func (s *Socket) owed() bool {
 	}
 	if s.failure() != nil || !s.t.drains() {
 		return false
+	}
+	if _, ok := s.t.(farewell); ok && !s.marks.has(writeTaken) {
+		return true // the close is no farewell
 	}
 	if s.marks.has(sawEOF) {
 		return s.t.unsent() > 0
@@ -110,10 +113,11 @@ func (s *Socket) drainConnection(ctx context.Context) error {
 	if s.failure() != nil {
 		return nil // there is no connection any more
 	}
+	_, parts := s.t.(farewell)
 	switch {
 	case !s.marks.has(writeTaken):
 		s.finish() // else the half's own end does, or does not
-	case s.marks.has(sawEOF):
+	case s.marks.has(sawEOF) && (!parts || s.marks.has(finSent)): // a farewell comes before the FIN
 		// It may have left the FIN to the close, which now has to wait for
 		// what is under way. The FIN need not.
 		s.t.CloseWrite()
@@ -121,6 +125,9 @@ func (s *Socket) drainConnection(ctx context.Context) error {
 	discarded := make(chan struct{})
 	go s.discardRest(discarded)
 	defer s.endDiscarding(discarded)
+	if f, ok := s.t.(farewell); ok {
+		defer f.cutFarewell() // for whom nobody waits any more
+	}
 
 	limits := s.lingering()
 	before := s.t.unsent()
@@ -142,8 +149,8 @@ func (s *Socket) drainConnection(ctx context.Context) error {
 			pause = min(2*pause, lingerTick)
 			tick.Reset(pause)
 			unsent := s.t.unsent()
-			if end == nil && unsent == 0 {
-				return nil
+			if end == nil && (unsent == 0 || s.gone()) {
+				return s.left()
 			}
 			if unsent < before {
 				before, progress = unsent, now
@@ -160,6 +167,23 @@ func (s *Socket) drainConnection(ctx context.Context) error {
 			return s.fail(&TruncatedError{unsent})
 		}
 	}
+}
+
+// left is the end of a connection that the system has no more: nil, if the peer
+// has acknowledged everything.
+func (s *Socket) left() error {
+	if n := s.t.unsent(); n > 0 {
+		return s.fail(&TruncatedError{n})
+	}
+	return nil
+}
+
+// gone reports whether the system has no connection any more. When the peer has
+// finished, nobody reads, who would hear of its reset: it closed with bytes of
+// ours unread, or under way.
+func (s *Socket) gone() bool {
+	k := kernelOf(s.t)
+	return k != nil && k.vanished()
 }
 
 // endDiscarding ends the discarding and waits for it.
@@ -191,13 +215,17 @@ func (s *Socket) discardRest(done chan<- struct{}) {
 // half's operations have left.
 func (s *Socket) discard() {
 	s.t.resumeRead()
+	if u := s.given(); u != nil {
+		s.unusual().discarded.Add(int64(u.drop()))
+	}
 	d := discarder{t: s.t}
 	for !s.marks.has(noDiscard) {
 		n, err := d.next()
 		if err == errServed {
 			return // a loop still copies to it; what arrives is for the socket's own drain
 		}
-		if err == io.EOF && !s.r.reset() {
+		if (err == io.EOF || err == ErrNoCloseNotify) && !s.r.reset() {
+			// Whether it is whole matters to nobody any more.
 			s.marks.set(sawEOF)
 		} else if err != nil && !s.marks.has(noDiscard) {
 			s.fail(reason(err))

@@ -140,3 +140,36 @@ func TestTCPInfo(t *testing.T) {
 		t.Error("a connection that is closed has a TCP_INFO")
 	}
 }
+
+// A peer that has finished, and then leaves without what we still owe it, resets.
+// Nobody reads then, who would hear of it; the drain is over all the same, and
+// says what was lost.
+func TestResetAfterTheEnd(t *testing.T) {
+	for name, text := range kinds(t) {
+		if name == "unix" {
+			continue // its queue goes with the peer
+		}
+		t.Run(name, func(t *testing.T) {
+			s, peer := connect(t, text, lifetime.Refcount)
+			s.unusual().linger = &lingering{time.Hour, time.Hour}
+			r, w := halves(t, s)
+			peer.CloseWrite()
+			if n, err := r.Read(make([]byte, 1)); err != io.EOF {
+				t.Fatalf("%d, %v; want the end", n, err)
+			}
+			wrote := fill(t, s.t)
+			drop(t, r.Drop, w.Drop, s.dropOnly)
+			if s.node.State() != lifetime.Draining {
+				t.Errorf("%v after the last drop", s.node.State())
+			}
+			peer.Close()
+			within(t, s.node.Done(), "the release")
+			var cut *TruncatedError
+			switch err := s.node.Err(); {
+			case name == "tls" && errors.Is(err, syscall.EPIPE): // a record was still to be sent
+			case !errors.As(err, &cut) || cut.Unsent == 0 || name != "tls" && cut.Unsent > wrote:
+				t.Errorf("the end is %v, %v", s.node.End(), err)
+			}
+		})
+	}
+}

@@ -3,6 +3,7 @@ package socket
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -12,7 +13,7 @@ import (
 
 // An Error is an operation on a socket or a listener that failed.
 type Error struct {
-	Op     string // "listen", "accept", "dial", "read", "write"
+	Op     string // "listen", "accept", "dial", "handshake", "preface", "read", "write"
 	Local  string // our address, or "" where there is none
 	Remote string // the peer's, or the one dialled
 	Err    error  // why: a syscall.Errno, or an error of package lifetime
@@ -43,11 +44,26 @@ func (e *Error) Timeout() bool { return errors.Is(e.Err, os.ErrDeadlineExceeded)
 func (e *Error) Temporary() bool { return e.Timeout() }
 
 // IsReset reports whether err says that the peer, or something on the way to
-// it, has ended the connection with anything but a FIN.
+// it, has ended the connection with anything but a FIN, or a stream of TLS with
+// nothing but that.
 func IsReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
-		errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, syscall.ETIMEDOUT)
+		errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, syscall.ETIMEDOUT) ||
+		errors.Is(err, ErrNoCloseNotify)
 }
+
+// IsUnspoken reports whether err, of a [Socket.Preface] or a [Socket.Handshake],
+// says that the peer has gone, by a FIN or by a reset, before it sent a byte: as
+// who only looks whether somebody listens.
+func IsUnspoken(err error) bool {
+	var u unspoken
+	return err == io.EOF || errors.As(err, &u)
+}
+
+// An unspoken is why a connection has ended that was to begin.
+type unspoken struct{ error }
+
+func (u unspoken) Unwrap() error { return u.error }
 
 // IsExhausted reports whether err says that the process or the machine has run
 // out of descriptors or memory: waiting may help.

@@ -4,6 +4,8 @@ import (
 	"io"
 	"os"
 	"unsafe"
+
+	"relayd/lifetime"
 )
 
 // A flow is one direction of plain bytes on an event loop: a mover, and what it
@@ -121,6 +123,8 @@ func (f *flow) step(l *Loop) {
 		case budget <= 0:
 			l.enqueue(f)
 			return
+		case f.again(l):
+			continue
 		case src.events&readable == 0:
 			f.m.letGo(&pipes)
 			f.m.state = wantRead
@@ -186,7 +190,7 @@ func (f *flow) end(l *Loop, written bool, err error) {
 	cut := f.m.discard(&pipes) > 0
 	f.detach(l)
 	switch {
-	case err == io.EOF && src.events&dead == 0 && f.half().wokenBy() == nil:
+	case err == io.EOF && src.events&dead == 0 && f.half().wokenBy() == nil && f.half().socket().node.State() != lifetime.Closing:
 		// No need to ask whether this is a reset: it would have been heard,
 		// or met by a write of this loop's, which the socket remembers.
 		err = f.half().ended(f.half().socket().failure() != nil)
@@ -194,7 +198,7 @@ func (f *flow) end(l *Loop, written bool, err error) {
 		err = f.half().failed(err)
 	case err == os.ErrDeadlineExceeded && !cut:
 		// No Write was under way: the stream that was sent is whole.
-		err = f.w.socket().error("write", ownEnd(&f.w.node, f.w.wokenBy(), err))
+		err = f.w.socket().error("write", f.w.socket().ownEnd(&f.w.node, f.w.wokenBy(), err))
 	default:
 		err = f.w.failed(err)
 	}

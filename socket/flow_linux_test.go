@@ -83,7 +83,7 @@ func (r *relayed) close(t *testing.T, left ...func(context.Context) error) {
 // Bytes and ends go through a loop as they go through the function Copy: the
 // destination is whole, the end is nil, and what was counted is what was moved.
 func TestLoopCopies(t *testing.T) {
-	for name, kind := range kinds(t) {
+	for name, kind := range loopKinds(t) {
 		t.Run(name, func(t *testing.T) {
 			r := newRelayed(t, kind)
 			l := loops(t, 1).list[0]

@@ -51,6 +51,9 @@ const (
 	DropReset
 )
 
+// errReset is what a read returns for a reset that another operation has met.
+const errReset = syscall.ECONNRESET
+
 // Errors that end a connection on our side.
 var (
 	errAborted      = ended("aborted: the stream that was sent is not whole")
@@ -74,9 +77,12 @@ var (
 		Release:      (*ReadHalf).release,
 	})
 	writeKind = lifetime.NewKind(lifetime.Hooks[WriteHalf]{
-		Name:      "write",
-		Interrupt: (*WriteHalf).interrupt,
-		Release:   (*WriteHalf).release,
+		Name:         "write",
+		Interrupt:    (*WriteHalf).interrupt,
+		Owed:         (*WriteHalf).owed,
+		Drain:        (*WriteHalf).drain,
+		DrainTimeout: -1, // the socket's drain ends it, or whoever watches the other half
+		Release:      (*WriteHalf).release,
 	})
 )
 
@@ -113,6 +119,9 @@ func (r *ReadHalf) Read(p []byte) (int, error) {
 		return 0, r.socket().error("read", err)
 	}
 	defer r.node.Leave()
+	if n := r.again(p); n > 0 {
+		return n, nil
+	}
 	n, err := r.socket().t.Read(p)
 	if n > 0 {
 		r.saw(p[:n])
@@ -130,12 +139,12 @@ func (r *ReadHalf) Ready() bool {
 		return true
 	}
 	defer r.node.Leave()
-	return r.socket().t.ready()
+	return r.hasAgain() || r.socket().t.ready()
 }
 
 // failed returns what an operation is to return for an error of the transport.
 func (r *ReadHalf) failed(err error) error {
-	if own := ownEnd(&r.node, r.wokenBy(), err); own != nil {
+	if own := r.socket().ownEnd(&r.node, r.wokenBy(), err); own != nil {
 		return r.socket().error("read", own)
 	}
 	if err == io.EOF {
@@ -148,7 +157,7 @@ func (r *ReadHalf) failed(err error) error {
 // may be that of a connection that was reset.
 func (r *ReadHalf) ended(reset bool) error {
 	if reset {
-		return r.broken(syscall.ECONNRESET)
+		return r.broken(errReset)
 	}
 	r.socket().marks.set(sawEOF)
 	r.node.Ended(lifetime.PeerClosed, nil)
@@ -229,9 +238,12 @@ func (w *WriteHalf) Write(p []byte) (int, error) {
 }
 
 func (w *WriteHalf) failed(err error) error {
-	if own := ownEnd(&w.node, w.wokenBy(), err); own != nil {
+	if own := w.socket().ownEnd(&w.node, w.wokenBy(), err); own != nil {
 		if own != os.ErrDeadlineExceeded { // who set one knows what n is for
 			w.socket().marks.set(writeCut)
+			if _, ok := w.socket().t.(farewell); ok && own == lifetime.ErrDropped {
+				w.socket().abort(errAborted) // now, as its drain comes later
+			}
 		}
 		return w.socket().error("write", own)
 	}
@@ -309,6 +321,36 @@ func (w *WriteHalf) release() {
 	}
 }
 
+// owed reports whether the end of the stream has to wait: it is more than a FIN,
+// and the system has no room for it, or a Write that was woken has not left.
+func (w *WriteHalf) owed() bool {
+	f, ok := w.socket().t.(farewell)
+	return ok && w.whole() && (w.wokenBy() != nil || !f.bidFarewell())
+}
+
+// whole reports whether nothing of what was written is known to be lost.
+func (w *WriteHalf) whole() bool {
+	return w.node.State() == lifetime.Draining && w.socket().failure() == nil && !w.socket().marks.has(writeCut)
+}
+
+// drain waits for room for the end of the stream.
+func (w *WriteHalf) drain(ctx context.Context) error {
+	if !w.whole() {
+		return nil
+	}
+	f := w.socket().t.(farewell)
+	stop := context.AfterFunc(ctx, f.cutFarewell)
+	defer stop()
+	err := f.waitFarewell()
+	if err == nil || ctx.Err() != nil {
+		return nil
+	}
+	if w.socket().failure() != nil {
+		return nil // it has ended the wait
+	}
+	return w.socket().fail(reason(err))
+}
+
 // ownEnd returns what ended an operation inside n on our side, or nil if err came
 // from outside. The two look alike from below: our own interrupt is a deadline,
 // and our own shutdown looks like a reset.
@@ -325,4 +367,18 @@ func ownEnd(n *lifetime.Node, woken, err error) error {
 		return os.ErrDeadlineExceeded
 	}
 	return nil
+}
+
+// ownEnd is that of an operation of a half. A shutdown reaches the socket before its
+// halves, and who shuts down beside the first resets the connection at once: what
+// looks like the peer's reset is ours, whether the half has heard of it or not.
+func (s *Socket) ownEnd(half *lifetime.Node, woken, err error) error {
+	own := ownEnd(half, woken, err)
+	if own != nil && own != os.ErrDeadlineExceeded || s.node.State() != lifetime.Closing {
+		return own
+	}
+	if e := s.node.Err(); errors.Is(e, lifetime.ErrShutdown) {
+		return e
+	}
+	return lifetime.ErrShutdown // of a socket that had ended before
 }

@@ -9,8 +9,8 @@ import (
 // TCPInfo returns the kernel's view of a TCP connection. It reports false for
 // other kinds, on other systems, and after the release.
 func (s *Socket) TCPInfo() (info TCPInfo, ok bool) {
-	t, isKernel := s.t.(*kernelTransport)
-	if !isKernel || !t.tcp {
+	t := kernelOf(s.t)
+	if t == nil || !t.tcp {
 		return info, false
 	}
 	t.control(func(fd int) {

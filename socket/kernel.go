@@ -259,6 +259,15 @@ func (t *kernelTransport) interruptWrite() {
 	}
 }
 
+func (t *kernelTransport) resumeWrite() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.noWrite = false
+	if p := t.parked.Load(); p != nil {
+		p.deadlines.resume(&p.deadlines.write, p.netConn.SetWriteDeadline)
+	}
+}
+
 func (t *kernelTransport) drains() bool { return true }
 
 // disconnect ends the connection through every copy of the descriptor, in this

@@ -20,7 +20,8 @@ type Listener struct {
 	file *unixFile                 // the socket file that is ours to remove
 	stop atomic.Pointer[time.Time] // when Accept ends for good; nil before Stop
 
-	inode uint64 // of the system's socket, for a Census; 0 if it has none
+	tls   *tlsUse // nil: connections are plain
+	inode uint64  // of the system's socket, for a Census; 0 if it has none
 
 	woken errorOnce // why Accept was interrupted
 }
@@ -71,11 +72,11 @@ func (l *Listener) Resource() *lifetime.Node { return &l.node }
 type Incoming struct {
 	t       transport
 	program Address // if t is nil: started by Open
+	from    string  // if it was accepted by a call of ours: t may not know any more
 	// Of one that a loop has accepted:
 	loop *Loop
 	fd   int
 	tcp  bool
-	from string
 }
 
 // Open makes the connection a socket. The program of an exec: address is
@@ -119,7 +120,7 @@ func (in Incoming) loosen(t *kernelTransport) {
 
 // RemoteAddr returns the address of who connected.
 func (in Incoming) RemoteAddr() string {
-	if in.loop != nil {
+	if in.from != "" {
 		return in.from
 	}
 	if in.t == nil {
@@ -137,7 +138,7 @@ func (l *Listener) Accept() (Incoming, error) {
 		return Incoming{}, l.error(err)
 	}
 	defer l.node.Leave()
-	t, err := l.accept()
+	t, from, err := l.accept()
 	if err != nil {
 		if own := ownEnd(&l.node, l.woken.get(), err); own == os.ErrDeadlineExceeded {
 			err = net.ErrClosed
@@ -149,30 +150,35 @@ func (l *Listener) Accept() (Incoming, error) {
 	if t == nil {
 		return Incoming{program: l.a}, nil
 	}
-	return Incoming{t: t}, nil
+	if k, ok := t.(*kernelTransport); ok && l.tls != nil {
+		t = newTLSTransport(k, l.tls.tlsSide) // the handshake is for others: see Socket.Handshake
+	}
+	return Incoming{t: t, from: from}, nil
 }
 
-// accept is Accept of the source.
-func (l *Listener) accept() (transport, error) {
+// accept is Accept of the source. It says from where the connection is if that may
+// be forgotten.
+func (l *Listener) accept() (t transport, from string, err error) {
 	if l.stop.Load() == nil {
-		t, err := l.ln.accept()
+		t, err = l.ln.accept()
 		if err == nil || l.stop.Load() == nil {
-			return t, err
+			return t, "", err
 		} // Stop has woken us
 	}
 	k, ok := l.ln.(*kernelListener)
 	if !ok || l.woken.get() != nil {
-		return l.ln.accept()
+		t, err = l.ln.accept()
+		return t, "", err
 	}
 	if time.Now().After(*l.stop.Load()) {
-		return nil, net.ErrClosed
+		return nil, "", net.ErrClosed
 	}
-	t, err := k.acceptNow()
-	if err != syscall.ENOSYS {
-		return t, err
+	if t, from, err = k.acceptNow(); err != syscall.ENOSYS {
+		return t, from, err
 	}
 	k.SetDeadline(time.Now().Add(backlogTime))
-	return k.accept()
+	t, err = k.accept()
+	return t, "", err
 }
 
 // A listener that was stopped hands out what its backlog holds, which is there at
@@ -192,7 +198,8 @@ func (l *Listener) Stop() {
 	l.ln.SetDeadline(past)
 }
 
-// Drop closes the listener and wakes Accept. The address is free afterwards.
+// Drop closes the listener and wakes Accept. The address is free afterwards, for
+// [Listen] of this process at once.
 func (l *Listener) Drop(ctx context.Context) error {
 	_, err := l.node.Drop(ctx)
 	return err
@@ -207,6 +214,12 @@ func (l *Listener) release() {
 		l.file.remove()
 	}
 	l.ln.Close()
+	if l.a.Kind == TCP || l.a.Kind == TLS {
+		vacate(l.a.Port)
+	}
+	if l.tls != nil {
+		l.tls.end()
+	}
 }
 
 func (l *Listener) error(err error) error {
@@ -237,13 +250,22 @@ func (l *Listener) listen(ctx context.Context) error {
 		l.ln = newOnce(nil)
 		return checkProgram(l.a.Path)
 	}
-	return l.listenTCP(ctx, &s)
+	if l.a.Kind == TLS {
+		if l.tls, err = newTLSUse(l.a, &s, listening); err != nil {
+			return err
+		}
+	}
+	err = l.listenTCP(ctx, &s)
+	if err != nil && l.tls != nil {
+		l.tls.end()
+	}
+	return err
 }
 
 func (l *Listener) listenTCP(ctx context.Context, s *settings) error {
 	lc := net.ListenConfig{KeepAlive: -1, Control: s.control(listening)} // see dialKernel
 	lc.SetMultipathTCP(s.mptcp)
-	ln, err := lc.Listen(ctx, l.a.network(), l.a.address())
+	ln, err := bind(ctx, &lc, l.a)
 	if err != nil {
 		return err
 	}

@@ -70,6 +70,32 @@ func TestStopServesBacklog(t *testing.T) {
 	drop(t, l.Drop)
 }
 
+// Who has reset his connection is known all the same: by where it was from he is let
+// in or not, and is found in the log. The system tells only who accepts.
+func TestStopKnowsWhoHasReset(t *testing.T) {
+	l, err := Listen(t.Context(), address(t, "127.0.0.1:0"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer drop(t, l.Drop)
+	peer, err := net.Dial("tcp", l.Addr().address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := peer.LocalAddr().String()
+	peer.(*net.TCPConn).SetLinger(0)
+	peer.Close()
+	l.Stop()
+	in, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Refuse()
+	if got := in.RemoteAddr(); got != from {
+		t.Errorf("it is from %q, want %q", got, from)
+	}
+}
+
 func TestListenErrors(t *testing.T) {
 	l, err := Listen(t.Context(), address(t, "127.0.0.1:0"), nil)
 	if err != nil {

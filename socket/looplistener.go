@@ -35,10 +35,10 @@ type post struct {
 
 // AcceptOn makes the loops accept l's connections, and returns at once. h is
 // called on the loops. It reports false if l is not a listener of the system's,
-// or on a system without loops: use Accept. Accept is not to be called after it.
+// or its connections have TLS, or on a system without loops: use Accept. Accept is not to be called after it.
 func (l *Listener) AcceptOn(ls *Loops, h Acceptor) (bool, error) {
 	k, ok := l.ln.(*kernelListener)
-	if !ok || ls == nil {
+	if !ok || ls == nil || l.tls != nil {
 		return false, nil
 	}
 	ll := &loopListener{of: l, s: k.s, inherits: k.inherits, loops: ls, h: h}
@@ -139,8 +139,8 @@ func (p *post) leave(l *Loop) {
 func (p *post) end(l *Loop) {
 	p.over = true
 	p.leave(l)
+	p.ll.of.node.Leave() // first: who hears of the end may want the address
 	p.ll.ended()
-	p.ll.of.node.Leave()
 }
 
 // acceptBudget is how many connections are accepted before others have their

@@ -111,11 +111,17 @@ func (t *memoryTransport) CloseWrite() error { t.set(&t.finished); return nil }
 func (t *memoryTransport) Close() error      { t.set(&t.closed); return nil }
 func (t *memoryTransport) CloseRead() error  { return nil }
 func (t *memoryTransport) disconnect()       { t.set(&t.closed) }
-func (t *memoryTransport) resumeRead()       {}
 func (t *memoryTransport) vanished() bool    { return false }
 func (t *memoryTransport) interruptRead()    { t.set(&t.noRead) }
 func (t *memoryTransport) interruptWrite()   { t.set(&t.noWrite) }
 func (t *memoryTransport) drains() bool      { return false }
+
+// resumeRead takes an interruptRead back.
+func (t *memoryTransport) resumeRead() {
+	t.mu.Lock()
+	t.noRead = false
+	t.mu.Unlock()
+}
 
 func (t *memoryTransport) nudge(d direction) { t.set(t.nudgeOf(d)) }
 

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"net"
+	"sync/atomic"
 	"time"
 
 	"relayd/lifetime"
@@ -14,6 +15,8 @@ type Conn struct {
 	s *Socket
 	r *ReadHalf
 	w *WriteHalf
+
+	closed atomic.Bool
 }
 
 // NewConn takes both halves of s. It fails if one of them is taken; s is then
@@ -28,7 +31,7 @@ func NewConn(s *Socket) (*Conn, error) {
 		r.node.BeginDrop()
 		return nil, err
 	}
-	return &Conn{s, r, w}, nil
+	return &Conn{s: s, r: r, w: w}, nil
 }
 
 // Read reads from the read half.
@@ -46,6 +49,9 @@ func (c *Conn) CloseWrite() error { return c.half("close", &c.w.node) }
 // Close drops whatever was not dropped yet, and returns: operations are woken,
 // FIN follows what was written, and the socket drains in its own time.
 func (c *Conn) Close() error {
+	if c.closed.Swap(true) { // the peer sees the end before the first call is through
+		return c.s.error("close", lifetime.ErrDropped)
+	}
 	c.r.node.BeginDrop()
 	c.w.node.BeginDrop()
 	return c.half("close", &c.s.node)
@@ -110,6 +116,38 @@ func FromConn(c net.Conn, at At) (*Socket, error) {
 		t = k
 	}
 	return open(t, at)
+}
+
+// FromTLS makes a socket of the kind tls of a TCP connection, which it owns from
+// then on, also when it fails: the server's side, as the address says, which is
+// one to listen at. It is as one that was accepted there: see [Socket.Handshake].
+func FromTLS(c net.Conn, server Address, at At) (*Socket, error) {
+	t, err := serverTransport(c, server)
+	if err != nil {
+		c.Close()
+		return nil, &Error{Op: "open", Err: reason(err)}
+	}
+	return open(t, at)
+}
+
+func serverTransport(c net.Conn, server Address) (transport, error) {
+	nc, ok := c.(*net.TCPConn)
+	if !ok || server.Kind != TLS {
+		return nil, &AddressError{server.String(), "TLS from a connection takes TCP and a tls:// address"}
+	}
+	s, err := server.settings(listening)
+	if err != nil {
+		return nil, err
+	}
+	side, err := newTLSSide(server, &s, listening)
+	if err != nil {
+		return nil, err
+	}
+	k, err := newKernelTransport(nc)
+	if err != nil {
+		return nil, err
+	}
+	return newTLSTransport(k, side), nil
 }
 
 // A foreignTransport is somebody else's net.Conn.

@@ -52,15 +52,32 @@ func connPair(t *testing.T, text string) (*Conn, *Conn, error) {
 		return nil, nil, err
 	}
 	defer l.Drop(t.Context())
-	near, err := Dial(t.Context(), l.Addr(), At{})
-	if err != nil {
-		return nil, nil, err
+	to := l.Addr()
+	if l.tls != nil {
+		to = address(t, "tls://"+to.address()+"?verify=insecure")
 	}
+	type dialled struct {
+		s   *Socket
+		err error
+	}
+	dials := make(chan dialled, 1) // its handshake wants the other end's
+	go func() {
+		s, err := Dial(t.Context(), to, At{})
+		dials <- dialled{s, err}
+	}()
 	in, err := l.Accept()
 	if err != nil {
 		return nil, nil, err
 	}
 	far, err := in.Open(At{})
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := far.Handshake(t.Context()); err != nil {
+		return nil, nil, err
+	}
+	d := <-dials
+	near, err := d.s, d.err
 	if err != nil {
 		return nil, nil, err
 	}

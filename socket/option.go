@@ -35,15 +35,15 @@ const (
 )
 
 var (
-	tcpOnly  = []Kind{TCP}
-	tcpKinds = []Kind{TCP, FD, Systemd}
-	sockets  = []Kind{TCP, Unix, FD, Systemd}
+	tcpOnly  = []Kind{TCP, TLS}
+	tcpKinds = []Kind{TCP, TLS, FD, Systemd}
+	sockets  = []Kind{TCP, TLS, Unix, FD, Systemd}
 	unixOnly = []Kind{Unix}
 	execOnly = []Kind{Exec}
 )
 
 // options is the table, in the order in which addresses are written.
-var options = []option{
+var options = slices.Concat([]option{
 	{name: "nodelay", kinds: tcpKinds, use: anyUse, value: "true|false", unset: "true", set: setNoDelay,
 		doc: "send small pieces at once (TCP_NODELAY)"},
 	{name: "keepalive", kinds: tcpKinds, use: anyUse, value: "IDLE/INTERVAL/COUNT|off", unset: "30s/10s/3", set: setKeepAlive,
@@ -80,7 +80,7 @@ var options = []option{
 		doc: "an argument; may be given again for the next"},
 	{name: "grace", kinds: execOnly, use: anyUse, value: "DURATION", unset: "2s", set: setGrace,
 		doc: "time to end by itself, then again after SIGTERM, before SIGKILL"},
-}
+}, tlsOptions)
 
 // fits reports whether an address may have the option. An abstract name has no
 // file that could have a mode or an owner.
@@ -205,6 +205,17 @@ func (a Address) WithDefault(name, value string) Address {
 
 // settings returns what the options of a say for a use of it.
 func (a Address) settings(u use) (settings, error) {
+	s, err := a.optionsFor(u)
+	if err == nil && a.Kind == TLS {
+		if reason := s.tls.check(u, s.has); reason != "" {
+			err = &AddressError{a.String(), reason}
+		}
+	}
+	return s, err
+}
+
+// optionsFor is settings without regard to how the options go together.
+func (a Address) optionsFor(u use) (settings, error) {
 	if a.Options == "" {
 		return defaults(), nil
 	}

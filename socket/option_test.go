@@ -39,6 +39,21 @@ func ExampleOptionHelp() {
 	// owner=USER[:GROUP]
 	// arg=TEXT
 	// grace=DURATION
+	// cert=FILE
+	// key=FILE
+	// ca=FILE
+	// client_ca=FILE
+	// client_auth=require|optional
+	// sni=NAME
+	// alpn=PROTOCOL
+	// min=1.2|1.3
+	// verify=full|pin|insecure
+	// allow_cn=NAME
+	// allow_san=TYPE:NAME
+	// allow_spki=PIN
+	// tunnel_key=FILE
+	// identity=FILE
+	// peer=KEY|FILE
 }
 
 // Every default that the table tells is the one that holds.

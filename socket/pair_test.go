@@ -23,8 +23,17 @@ func kinds(t *testing.T) map[string]string {
 	return map[string]string{
 		"tcp4": "127.0.0.1:0",
 		"tcp6": "[::1]:0",
+		"tls":  tlsKind(t),
 		"unix": filepath.Join(t.TempDir(), "s"),
 	}
+}
+
+// loopKinds are those that are a system's socket and nothing more: a loop can copy
+// from and to them.
+func loopKinds(t *testing.T) map[string]string {
+	list := kinds(t)
+	delete(list, "tls")
+	return list
 }
 
 // eachKind runs f over a fresh connection of each kind.
@@ -70,7 +79,24 @@ func connect(t *testing.T, text string, p lifetime.Policy) (*Socket, netConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if l.tls != nil {
+		return s, shaken(t, s, newTLSPeer(peer, nil))
+	}
 	return s, peer.(netConn)
+}
+
+// shaken does the handshake of both ends.
+func shaken(t *testing.T, s *Socket, peer tlsPeer) tlsPeer {
+	t.Helper()
+	far := make(chan error, 1)
+	go func() { far <- peer.Handshake() }()
+	if _, err := s.Handshake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := told(t, far); err != nil {
+		t.Fatal(err)
+	}
+	return peer
 }
 
 // halves takes both halves of s.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -19,9 +18,6 @@ func ParseAddress(text string) (Address, error) {
 	}
 	return a, nil
 }
-
-// later are kinds that the grammar has a place for, and this version does not.
-var later = []string{"tls"}
 
 // parseAddress returns the address, or what is wrong with text.
 func parseAddress(text string) (Address, string) {
@@ -45,7 +41,9 @@ func parseAddress(text string) (Address, string) {
 	}
 	switch scheme {
 	case "tcp":
-		return parseTCP(rest)
+		return parseTCP(TCP, rest)
+	case "tls":
+		return parseTCP(TLS, rest)
 	case "unix":
 		return parseUnix(rest)
 	case "fd":
@@ -78,34 +76,28 @@ func parseBare(text string) (Address, string) {
 		return Address{}, "it has no port, kind or leading slash"
 	case bare[scheme] != 0:
 		return Address{}, fmt.Sprintf("nothing follows %q", scheme+":")
-	case scheme == "tcp" || scheme == "unix" || scheme == "systemd" || scheme == "exec":
+	case scheme == "tcp" || scheme == "tls" || scheme == "unix" || scheme == "systemd" || scheme == "exec":
 		return Address{}, fmt.Sprintf("two slashes follow %q", scheme+":")
 	}
-	return parseTCP(text)
+	return parseTCP(TCP, text)
 }
 
 // unknownKind explains a scheme.
 func unknownKind(scheme string) string {
-	for _, k := range later {
-		if k == scheme {
-			return scheme + " addresses are not supported by this version"
-		}
-	}
-	known := slices.Concat(kindNames[TCP:], later)
-	if best := nearest(strings.ToLower(scheme), known); best != "" {
+	if best := nearest(strings.ToLower(scheme), kindNames[TCP:]); best != "" {
 		return fmt.Sprintf("unknown kind %q, did you mean %q?", scheme, best)
 	}
 	return fmt.Sprintf("unknown kind %q", scheme)
 }
 
-// parseTCP parses what follows tcp://.
-func parseTCP(rest string) (Address, string) {
+// parseTCP parses what follows tcp:// and tls://.
+func parseTCP(k Kind, rest string) (Address, string) {
 	rest, query, hasQuery := strings.Cut(rest, "?")
 	host, port, reason := parseHostPort(rest)
 	if reason != "" {
 		return Address{}, reason
 	}
-	return withOptions(Address{Kind: TCP, Host: host, Port: port}, query, hasQuery)
+	return withOptions(Address{Kind: k, Host: host, Port: port}, query, hasQuery)
 }
 
 // parseHostPort parses HOST:PORT, :PORT and [IPv6]:PORT.

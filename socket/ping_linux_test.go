@@ -43,7 +43,7 @@ func TestPing(t *testing.T) {
 
 func TestWaits(t *testing.T) {
 	leak.Check(t)
-	for name, text := range kinds(t) {
+	for name, text := range loopKinds(t) {
 		for _, on := range []string{"goroutine", "loop"} {
 			t.Run(name+"/"+on, func(t *testing.T) {
 				ctx := t.Context()

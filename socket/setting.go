@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io/fs"
 	"math"
@@ -33,6 +34,7 @@ type settings struct {
 	user, group string // names or numbers, or ""
 	args        []string
 	grace       time.Duration // 0: the default of package process
+	tls         tlsSettings
 }
 
 // A keepAlive says when a silent peer is probed; the zero one is never.
@@ -56,6 +58,7 @@ func defaults() settings {
 		noDelay:     true,
 		keepAlive:   keepAlive{defaultIdle, defaultInterval, defaultProbes},
 		userTimeout: defaultUserTimeout,
+		tls:         tlsSettings{min: tls.VersionTLS12},
 	}
 }
 

@@ -28,7 +28,7 @@ type Report struct {
 	lifetime.Report
 	Kernel KernelState
 	Why    string // why the kernel state is unverified
-	Unread int    // bytes that had arrived and were not read
+	Unread int    // bytes that had arrived and were not read; of TLS, most of them encrypted
 	// Unsent is how many bytes were written and not acknowledged. They are lost,
 	// unless only the acknowledgement was under way.
 	Unsent int
@@ -104,12 +104,19 @@ func (s *Socket) identified() *identity {
 
 // identify looks the connection up before it is closed.
 func (s *Socket) identify() (id identity) {
-	t, ok := s.t.(*kernelTransport)
-	if !ok {
+	if u := s.given(); u != nil {
+		id.unread = u.len()
+	}
+	t := kernelOf(s.t)
+	if t == nil {
 		return id
 	}
 	id.kernel, id.why = true, "the descriptor was closed before"
 	t.control(id.take)
+	if t, ok := s.t.(*tlsTransport); ok { // what the system has is encrypted
+		id.unread += int(t.aside.Load())
+		id.unsent += int(t.held.Load())
+	}
 	if id.why == "" {
 		id.found, id.why = id.key.lookup()
 	}
@@ -118,7 +125,8 @@ func (s *Socket) identify() (id identity) {
 
 // take is called with the descriptor open.
 func (id *identity) take(fd int) {
-	id.unread, id.unsent = unreadOf(fd), unsentOf(fd)
+	id.unread += unreadOf(fd)
+	id.unsent = unsentOf(fd)
 	id.key, id.why = keyOf(fd)
 }
 

@@ -98,7 +98,7 @@ func jitter() {
 // Row 36: a copy of the descriptor in other hands is reached.
 func TestShutdownReachesCopies(t *testing.T) {
 	eachKind(t, func(t *testing.T, s *Socket, peer netConn) {
-		k := s.t.(*kernelTransport)
+		k := kernelOf(s.t)
 		copied := -1
 		k.control(func(fd int) { copied, _ = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) })
 		defer unix.Close(copied)

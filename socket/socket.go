@@ -28,7 +28,9 @@ type rare struct {
 	proof                 proof        // of a shutdown
 	yielding              yielding
 	watch                 atomic.Pointer[Watcher]
-	linger                *lingering // nil: the defaults
+	preface               atomic.Pointer[preface] // while one is read
+	given                 pushback                // what one has given back
+	linger                *lingering              // nil: the defaults
 }
 
 // unusual returns the rare part, which it makes if there is none.
@@ -97,6 +99,7 @@ func NewPlace(name string) Place {
 
 var socketKind = lifetime.NewKind(lifetime.Hooks[Socket]{
 	Name:         "socket",
+	Interrupt:    (*Socket).interrupt,
 	Owed:         (*Socket).owed,
 	Drain:        (*Socket).drain,
 	DrainTimeout: -1, // it watches progress
@@ -127,8 +130,11 @@ func open(t transport, at At) (*Socket, error) {
 
 // Receive hands out the read half, once: then it returns
 // [lifetime.ErrTaken]. On a socket that was dropped it returns
-// [lifetime.ErrDropped].
+// [lifetime.ErrDropped]. It fails while a [Socket.Preface] runs.
 func (s *Socket) Receive() (*ReadHalf, error) {
+	if x := s.rare.Load(); x != nil && x.preface.Load() != nil {
+		return nil, s.error("receive", errPrefacing)
+	}
 	if err := readKind.Init(&s.r, &s.node, s.node.Policy()); err != nil {
 		return nil, s.error("receive", err)
 	}

@@ -119,10 +119,10 @@ func (s *settings) source(ctx context.Context) (net.Addr, error) {
 }
 
 // dialKernel connects a socket of the system's.
-func dialKernel(ctx context.Context, a Address, s *settings) (*kernelTransport, error) {
+func dialKernel(ctx context.Context, a Address, s *settings, u *underway) (*kernelTransport, error) {
 	// Package net turns NODELAY on for whatever it connects or accepts. It
 	// leaves keepalive alone if told so by -1.
-	d := net.Dialer{KeepAlive: -1, Control: s.control(dialling)}
+	d := net.Dialer{KeepAlive: -1, Control: u.noting(s.control(dialling))}
 	d.SetMultipathTCP(s.mptcp)
 	from, err := s.source(ctx)
 	if err != nil {

@@ -71,28 +71,30 @@ func (k *kernelListener) accept() (transport, error) {
 	return t, nil
 }
 
-// acceptNow returns a connection that has come, or [net.ErrClosed] if there is
-// none: nobody waits any more. ENOSYS says that it cannot be known here.
-func (k *kernelListener) acceptNow() (transport, error) {
+// acceptNow returns a connection that has come, and from where, or [net.ErrClosed]
+// if there is none: nobody waits any more. If the peer has reset it by now, the
+// system does not tell again where it was from. ENOSYS says that it cannot be known
+// here.
+func (k *kernelListener) acceptNow() (t transport, from string, err error) {
 	raw, err := k.SyscallConn()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	fd, errno := -1, syscall.Errno(0)
 	_, tcp := k.netListener.(*net.TCPListener)
-	err = raw.Control(func(ln uintptr) { fd, _, errno = acceptFrom(int(ln)) })
+	err = raw.Control(func(ln uintptr) { fd, from, errno = acceptFrom(int(ln)) })
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	case errno == syscall.EAGAIN:
-		return nil, net.ErrClosed
+		return nil, "", net.ErrClosed
 	case errno != 0:
-		return nil, errno
+		return nil, "", errno
 	}
-	t := &kernelTransport{}
-	t.loosen(fd, tcp)
-	k.accepted(t)
-	return t, nil
+	accepted := &kernelTransport{}
+	accepted.loosen(fd, tcp)
+	k.accepted(accepted)
+	return accepted, from, nil
 }
 
 // accepted sets what a connection has not inherited.

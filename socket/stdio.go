@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 // poll(2), and written in pieces that do not block after that.
 type stdioTransport struct {
 	in, out stdioHalf
-	writing sync.Mutex // held through a Write of many pieces: others queue
+	ended   atomic.Bool // a terminal tells its end once
+	writing sync.Mutex  // held through a Write of many pieces: others queue
 }
 
 // A stdioHalf is one of the two.
@@ -28,7 +30,8 @@ type stdioHalf struct {
 	raw   syscall.RawConn
 	piece int  // how much may be written at once
 	sock  bool // a socket: its FIN reaches copies of the descriptor
-	// wake is a pipe whose writer is closed to end the waiting, for good.
+	// wake is a pipe: a byte in it ends the waiting until it is calmed, and the
+	// close of its writer for good.
 	wake, wakeUp *os.File
 	wakeRaw      syscall.RawConn
 }
@@ -155,6 +158,20 @@ func reopenTerminal(f *os.File) *os.File {
 // interrupt ends waiting, now and later.
 func (h *stdioHalf) interrupt() { h.wakeUp.Close() }
 
+// rouse ends waiting until calm.
+func (h *stdioHalf) rouse() { h.wakeUp.Write([]byte{0}) }
+
+func (h *stdioHalf) calm() {
+	h.wakeRaw.Read(func(fd uintptr) bool {
+		for {
+			n, err := unix.Read(int(fd), make([]byte, 8))
+			if err != unix.EINTR && n <= 0 {
+				return true
+			}
+		}
+	})
+}
+
 // shut closes the descriptor, after whoever is inside has left.
 func (h *stdioHalf) shut() {
 	if h.wakeUp != nil {
@@ -219,6 +236,9 @@ func (t *stdioTransport) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	if t.ended.Load() {
+		return 0, io.EOF
+	}
 	n, err := t.in.do(false, unix.POLLIN, func(fd int) (int, error) {
 		if t.in.sock {
 			n, _, err := unix.Recvfrom(fd, p, unix.MSG_DONTWAIT)
@@ -227,6 +247,7 @@ func (t *stdioTransport) Read(p []byte) (int, error) {
 		return unix.Read(fd, p)
 	})
 	if err == nil && n == 0 {
+		t.ended.Store(true)
 		err = io.EOF
 	}
 	return n, err
@@ -269,11 +290,11 @@ func (t *stdioTransport) Close() error {
 }
 
 func (t *stdioTransport) CloseRead() error { return nil }
-func (t *stdioTransport) interruptRead()   { t.in.interrupt() }
+func (t *stdioTransport) interruptRead()   { t.in.rouse() }
+func (t *stdioTransport) resumeRead()      { t.in.calm() }
 func (t *stdioTransport) interruptWrite()  { t.out.interrupt() }
 
-// resumeRead is not called: nothing is drained. Closing a pipe loses nothing.
-func (t *stdioTransport) resumeRead()    {}
+// drains reports false: closing a pipe loses nothing.
 func (t *stdioTransport) drains() bool   { return false }
 func (t *stdioTransport) vanished() bool { return false }
 

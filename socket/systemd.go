@@ -36,25 +36,33 @@ func readPassed() {
 	if err != nil || pid != os.Getpid() {
 		return
 	}
-	n, err := strconv.ParseUint(os.Getenv("LISTEN_FDS"), 10, 16)
-	var names []string
-	if s, ok := os.LookupEnv("LISTEN_FDNAMES"); ok {
-		names = strings.Split(s, ":")
-	}
+	names := passedNames(os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES"))
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
 		os.Unsetenv(name)
 	}
-	if err != nil {
-		return
-	}
-	for i := range int(n) {
-		name := "unknown" // as sd_listen_fds_with_names(3) has it
-		if i < len(names) && names[i] != "" {
-			name = names[i]
-		}
+	for i, name := range names {
 		passed.list = append(passed.list, passedFD{fd: firstPassed + i, name: name})
 		unix.CloseOnExec(firstPassed + i)
 	}
+}
+
+// passedNames returns the names of the descriptors that there are, from their
+// number and a list with colons, which may be shorter or longer. No number is
+// none of them.
+func passedNames(number, list string) (names []string) {
+	n, err := strconv.ParseUint(number, 10, 16)
+	if err != nil {
+		return nil
+	}
+	given := strings.Split(list, ":")
+	for i := range int(n) {
+		name := "unknown" // as sd_listen_fds_with_names(3) has it
+		if i < len(given) && given[i] != "" {
+			name = given[i]
+		}
+		names = append(names, name)
+	}
+	return names
 }
 
 // listenSystemd opens a listener on the next descriptor of a name: a unit may

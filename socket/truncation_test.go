@@ -126,6 +126,40 @@ func TestNoResetIsTakenForAnEnd(t *testing.T) {
 	}
 }
 
+// With TLS the only end is a close_notify, whoever meets the reset first.
+func TestNoResetIsTakenForAnEndOfTLS(t *testing.T) {
+	const rounds = 200
+	l, err := Listen(t.Context(), address(t, tlsKind(t)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Drop(t.Context())
+	for round := range rounds {
+		s, c := accepted(t, l)
+		peer := shaken(t, s, newTLSPeer(c, nil))
+		r, w := halves(t, s)
+		if round%4 == 3 {
+			peer.TCPConn.Close() // FIN, and a reset for what comes then
+		} else {
+			reset(peer.TCPConn)
+		}
+		written := make(chan error, 1)
+		if round%2 == 0 {
+			written <- writeUntilError(w)
+		} else {
+			go func() { written <- writeUntilError(w) }()
+		}
+		if _, err := io.Copy(io.Discard, struct{ io.Reader }{r}); err == nil || !IsReset(err) {
+			t.Fatalf("round %d: Read: %v", round, err)
+		}
+		if err := <-written; !IsReset(err) {
+			t.Fatalf("round %d: Write: %v", round, err)
+		}
+		drop(t, r.Drop, w.Drop, s.dropOnly)
+		within(t, s.node.Done(), "the release")
+	}
+}
+
 func accepted(t *testing.T, l *Listener) (*Socket, net.Conn) {
 	t.Helper()
 	peer, err := net.Dial("tcp", l.Addr().address())

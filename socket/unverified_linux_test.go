@@ -105,7 +105,7 @@ func TestShutdownWithoutNetlink(t *testing.T) {
 			if err := told(t, read); !errors.Is(err, errTest) {
 				t.Errorf("the blocked Read: %v", err)
 			}
-			if s.t.(*kernelTransport).control(func(int) {}) {
+			if kernelOf(s.t).control(func(int) {}) {
 				t.Error("the descriptor is still open")
 			}
 			if _, err := peer.Read(make([]byte, 1)); isTCP(peer) && !errors.Is(err, syscall.ECONNRESET) || !isTCP(peer) && err != io.EOF {
@@ -189,7 +189,7 @@ func TestShutdownInOtherNamespace(t *testing.T) {
 		shutDownPassed(t)
 		return
 	}
-	for name, text := range kinds(t) {
+	for name, text := range loopKinds(t) { // those that package net can make
 		network := "tcp"
 		if name == "unix" {
 			network = "unix"

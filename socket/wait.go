@@ -18,6 +18,9 @@ func (r *ReadHalf) Wait(d time.Duration) bool {
 		return true
 	}
 	defer r.node.Leave()
+	if r.hasAgain() {
+		return true
+	}
 	k, ok := r.socket().t.(interface{ wait(time.Duration) bool })
 	return !ok || k.wait(d)
 }

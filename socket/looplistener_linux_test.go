@@ -1,0 +1,44 @@
+package socket
+
+import (
+	"testing"
+	"time"
+
+	"relayd/lifetime"
+	"relayd/tests/leak"
+)
+
+// A dropsAtEnd drops its listener when that accepts no more, and says what it is then.
+type dropsAtEnd struct {
+	l   *Listener
+	was chan lifetime.State
+}
+
+func (*dropsAtEnd) Accepted(in Incoming)             { in.Refuse() }
+func (*dropsAtEnd) AcceptFailed(error) time.Duration { return time.Second }
+
+func (d *dropsAtEnd) AcceptEnded() {
+	d.l.Resource().BeginDrop()
+	d.was <- d.l.Resource().State()
+}
+
+// A listener that accepts no more is no loop's any more: who drops it then has its
+// address free at once. Chaos found a reload that had removed a listener, and one
+// after it that could not have the address.
+func TestAcceptEndedIsTheEnd(t *testing.T) {
+	leak.Check(t)
+	ls := loops(t, 2)
+	l, err := Listen(t.Context(), address(t, "127.0.0.1:0"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &dropsAtEnd{l, make(chan lifetime.State, 1)}
+	if on, err := l.AcceptOn(ls, d); !on || err != nil {
+		t.Fatal(on, err)
+	}
+	l.Stop()
+	if state := <-d.was; state != lifetime.Released {
+		t.Errorf("the listener is %v", state)
+	}
+	<-l.Resource().Done()
+}
