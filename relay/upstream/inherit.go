@@ -1,0 +1,66 @@
+package upstream
+
+import (
+	"maps"
+	"time"
+)
+
+// inherit takes over what another pool knows of members that p has too. Targets
+// are the same by their names and addresses; members of a name need no answer
+// then, and conns find them at once. Nobody else has p yet.
+func (p *Pool) inherit(old *Pool, now time.Time) {
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	p.counts = old.counts
+	for _, t := range p.targets {
+		for _, o := range old.targets {
+			if o.Name == t.Name && o.Address == t.Address && o.Records == t.Records {
+				p.inheritTarget(t, o, now)
+			}
+		}
+	}
+	p.collect()
+}
+
+func (p *Pool) inheritTarget(t, old *target, now time.Time) {
+	t.hand = old.hand
+	if t.named() {
+		t.asked, t.answered, t.addresses, t.err, t.known = old.asked, old.answered, old.addresses, old.err, maps.Clone(old.known)
+		for _, o := range old.members {
+			if m, err := p.newMember(t, o.name, o.address, now); err == nil {
+				m.share, m.priority = o.share, o.priority
+				t.members = append(t.members, m)
+			}
+		}
+	}
+	for _, m := range t.members {
+		for _, o := range old.members {
+			if m.address == o.address {
+				m.inherit(o)
+			}
+		}
+	}
+}
+
+// inherit takes over what was known of the same address. What checks said counts
+// if they would be the same ones.
+func (m *Member) inherit(o *Member) {
+	c, before := &m.p.c, &o.p.c
+	m.total, m.failures, m.resetCount = o.total, o.failures, o.resetCount
+	m.dialTook, m.dialErr = o.dialTook, o.dialErr
+	if c.SlowStart > 0 {
+		m.ramp = o.ramp
+	}
+	if c.Check == before.Check && c.Check.On {
+		m.unchecked, m.sick, m.good, m.bad = o.unchecked, o.sick, o.good, o.bad
+		m.checked, m.checkTook, m.checkErr = o.checked, o.checkTook, o.checkErr
+	}
+	if c.Eject.Fails > 0 {
+		m.until, m.blame, m.trial = o.until, o.blame, o.trial
+		m.fails, m.ejections, m.readmitted = o.fails, o.ejections, o.readmitted
+	}
+	m.state, m.why = m.judge()
+	if m.state == o.state {
+		m.since, m.why = o.since, o.why
+	}
+}
