@@ -20,15 +20,42 @@ const (
 // An acceptor takes the connections of one listener: on event loops, or on a
 // goroutine of its own.
 type acceptor struct {
-	s  *Server
-	l  *socket.Listener
-	at string // the listener's address
-	// path is what conns begin with.
-	path atomic.Pointer[path]
+	s     *Server
+	l     *socket.Listener
+	given socket.Address // as it was configured
+	at    string         // the listener's address
+	// entry is what becomes of connections.
+	entry atomic.Pointer[entry]
+	live  atomic.Int64  // conns
+	begun chan struct{} // closed when it accepts
+	ended chan struct{} // closed when it does no more
+
+	sources sources
+	refused [refusalCount]refused
 
 	mu      sync.Mutex // several loops accept
 	trouble acceptTrouble
 	pulse   pulse
+}
+
+// name returns what the listener goes by.
+func (a *acceptor) name() string {
+	if e := a.entry.Load(); e != nil {
+		return e.Name
+	}
+	return a.at
+}
+
+// begin accepts.
+func (a *acceptor) begin() {
+	on, err := a.l.AcceptOn(a.s.loops, a)
+	if err != nil {
+		a.s.Log.Warn("accepting without event loops", "listener", a.name(), "err", err)
+	}
+	if !on {
+		go a.run()
+	}
+	close(a.begun)
 }
 
 // run accepts on a goroutine until the listener is closed.
@@ -49,6 +76,7 @@ func (a *acceptor) run() {
 
 // AcceptEnded notes that the listener accepts no more.
 func (a *acceptor) AcceptEnded() {
+	close(a.ended)
 	a.s.lastAccept()
 	a.s.accepting.Done()
 }
@@ -61,20 +89,25 @@ func (a *acceptor) Accepted(in socket.Incoming) {
 		a.recovered()
 	}
 	s := a.s
-	c := &conn{path: a.path.Load(), from: in.RemoteAddr(), began: time.Since(epoch)}
-	if err := connKind.Init(c, &s.node, s.Policy); err != nil {
-		s.ledger.refused.Add(1)
+	v := visit{from: in.RemoteAddr()}
+	if why := a.admit(&v); why != admitted {
+		a.refuse(why)
 		in.Refuse()
 		return
 	}
-	s.ledger.accepted.Add(1)
-	at := s.at
-	at.Parent, at.Place, at.In, at.Stderr = &c.node, clientPlace, &c.client, c.stderr
-	if _, err := in.Open(at); err != nil {
-		c.failed(OpenFailed, Us, err)
-		c.node.BeginDrop()
+	c, err := s.newConn(&v)
+	if err != nil {
+		a.refuse(isDraining)
+		in.Refuse()
 		return
 	}
+	at := v.path.route.at
+	at.Parent, at.Place, at.In, at.Stderr = &c.node, clientPlace, &c.client, c.stderr
+	if _, err := in.Open(at); err != nil {
+		c.openFailed(err)
+		return
+	}
+	c.bits.Or(opened)
 	if err := c.node.Enter(); err != nil { // shut down this moment
 		return
 	}
@@ -83,6 +116,34 @@ func (a *acceptor) Accepted(in socket.Incoming) {
 		s.restless.add(c, in.Loop())
 	}
 	c.begin(in.Loop())
+	if v.path.route.removed.Load() {
+		c.routeRemoved() // this moment
+	}
+}
+
+// newConn puts a conn into the tree, where others see it from now on: its client's
+// socket is not open yet.
+func (s *Server) newConn(v *visit) (*conn, error) {
+	c := &conn{from: v.from, began: time.Since(epoch)}
+	c.path.Store(v.path)
+	c.bits.Store(v.bits)
+	if err := connKind.Init(c, &s.node, s.Policy); err != nil {
+		v.path.leave(v.bits, v.source)
+		return nil, err
+	}
+	s.ledger.accepted.Add(1)
+	return c, nil
+}
+
+// openFailed ends a conn whose client has no socket: somebody has shut it down
+// this moment, or the system has no room.
+func (c *conn) openFailed(err error) {
+	if c.dying() {
+		c.shutDown(err)
+	} else {
+		c.failed(OpenFailed, Us, err)
+	}
+	c.node.BeginDrop()
 }
 
 // acceptTrouble is that accepting fails: it is tried again after a pause, which
@@ -107,7 +168,7 @@ func (a *acceptor) AcceptFailed(err error) time.Duration {
 		if socket.IsExhausted(err) {
 			hint = "raise the limit of open files (ulimit -n), or relay fewer connections"
 		}
-		a.s.Log.Error("accept failed", "listener", a.at, "err", err, "times", t.failed, "hint", hint)
+		a.s.Log.Error("accept failed", "listener", a.name(), "err", err, "times", t.failed, "hint", hint)
 		t.said, t.failed, t.open = now, 0, true
 	}
 	t.now.Store(true)
@@ -135,7 +196,7 @@ func (a *acceptor) recovered() {
 	t := &a.trouble
 	if t.open {
 		t.open = false
-		a.s.Log.Info("accepting again", "listener", a.at)
+		a.s.Log.Info("accepting again", "listener", a.name())
 	}
 	t.pause, t.failed = 0, 0
 	t.now.Store(false)

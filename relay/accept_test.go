@@ -16,7 +16,7 @@ import (
 // that is used.
 func newTrouble(l *socket.Listener) (*acceptor, lines) {
 	log := newLines()
-	s := &Server{Config: Config{Log: slog.New(log)}, stopping: make(chan struct{})}
+	s := &Server{fixed: fixed{Log: slog.New(log)}, stopping: make(chan struct{})}
 	return &acceptor{s: s, l: l, at: l.Addr().String()}, log
 }
 

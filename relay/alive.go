@@ -25,9 +25,9 @@ func (s *Server) Alive(ctx context.Context) error {
 	if s.Draining() {
 		return nil
 	}
-	for _, a := range s.accepts {
+	for _, a := range s.acceptorList() {
 		if err := a.pulse.feel(a.l.Waits(), time.Now()); err != nil {
-			return fmt.Errorf("listener %s: %w", a.at, err)
+			return fmt.Errorf("listener %s: %w", a.name(), err)
 		}
 	}
 	return nil

@@ -46,17 +46,17 @@ func TestAliveFindsALoopThatStandsStill(t *testing.T) {
 	}
 	defer cut(t, s)
 	// What accepting that goes on again says, it says on the loop.
-	s.accepts[0].trouble.open = true
-	s.accepts[0].trouble.now.Store(true)
+	s.acceptorList()[0].trouble.open = true
+	s.acceptorList()[0].trouble.now.Store(true)
 	c := dial(t, s.Addrs()[0])
 	stuck.goOn <- struct{}{}
 	send(t, c, "hello")
 	wantText(t, c, "hello")
 
-	s.accepts[0].trouble.open = true
-	s.accepts[0].trouble.now.Store(true)
+	s.acceptorList()[0].trouble.open = true
+	s.acceptorList()[0].trouble.now.Store(true)
 	dial(t, s.Addrs()[0])
-	for s.accepts[0].pulse.beats.Load() < 2 {
+	for s.acceptorList()[0].pulse.beats.Load() < 2 {
 		runtime.Gosched()
 	}
 	now, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)

@@ -10,7 +10,12 @@ func (p *pump) opened(c *conn, at *transform.Site) {
 	c.mu.Lock()
 	c.unusual().sites[p.index(c)] = at
 	dead := c.dead
+	x := c.ownChains()
+	late := x != nil && x.of[p.index(c)].runs < x.of[p.index(c)].asked
 	c.mu.Unlock()
+	if late { // it was to let go before it could be told
+		at.Yield()
+	}
 	if dead || p.marked(c, srcDropped) { // before it could be cut
 		at.Cut()
 	}
@@ -30,12 +35,12 @@ func (p *pump) cutChain(c *conn) {
 	}
 }
 
-// closeChain closes p's chain. If src has not ended, nobody reads it any more: a
-// stage has failed or has had enough, or the destination has failed. Then it is
-// dropped first, so that a stage that is reading it on a goroutine of its own
-// stops; what else comes is thrown away.
+// closeChain closes p's chain. If src has not ended, or not for the chain, nobody
+// reads it any more: a stage has failed or has had enough, or the destination has
+// failed. Then it is dropped first, so that a stage that is reading it on a
+// goroutine of its own stops; what else comes is thrown away.
 func (p *pump) closeChain(c *conn, src *counted, at *transform.Site, closeAll func() error) {
-	if !src.ended.Load() {
+	if !src.ended.Load() || src.yielded.Load() && !at.Ended() {
 		p.dropSrc(c)
 	}
 	closeAll()

@@ -16,8 +16,8 @@ import (
 // over, and logged, when both are released.
 type conn struct {
 	node lifetime.Node
-	path *path
-	from string // the client's address
+	path atomic.Pointer[path] // replaced when the route is chosen; see preface
+	from string               // the address that it came from
 
 	client, upstream socket.Socket
 	up, down         pump
@@ -43,8 +43,13 @@ type rare struct {
 	stalled *stalled            // the watch's
 	sites   [2]*transform.Site  // of the open chains, up and down
 	flows   [2][]transform.Flow // through those that are closed
+	pasts   [2]transform.Past   // of the streams that go through them
 	chains  *chains             // its own
-	taps    []*Tap              // replaced, never changed
+	dials   time.Duration       // since when it dials, if a preface was before
+	reach   *reach              // dials that have failed
+
+	introduced *introduced // what the preface has told; nil before it, and without
+	taps       []*Tap      // replaced, never changed
 }
 
 // epoch is when the clock of began began.
@@ -70,25 +75,10 @@ func (c *conn) start() time.Duration {
 }
 
 func (c *conn) id() string      { return c.node.Name() }
-func (c *conn) server() *Server { return c.path.s }
+func (c *conn) server() *Server { return c.path.Load().s }
 
-// begin begins the conn's life. Until its end it is an operation of the conn,
-// which is not released before: on a loop, if it can be, or on a goroutine.
-func (c *conn) begin(l *socket.Loop) {
-	s := c.server()
-	if l == nil || !c.plain() || !s.dialer.OnLoop() {
-		go c.run(l)
-		return
-	}
-	g := l.Dial(s.dialer, c.upstreamAt(), s.Connect, &c.client, c)
-	c.mu.Lock()
-	c.dialing = g
-	dead := c.dead
-	c.mu.Unlock()
-	if dead {
-		g.Cancel()
-	}
-}
+// timeouts returns those of the conn's route.
+func (c *conn) timeouts() *Timeouts { return &c.path.Load().route.Timeouts }
 
 // interrupt cancels what the conn itself waits for. Its sockets and halves have
 // their own.
@@ -124,27 +114,6 @@ func (c *conn) context() (context.Context, context.CancelFunc) {
 	return ctx, cancel
 }
 
-// run is the conn's life on a goroutine, to its end or to where a loop takes
-// over.
-func (c *conn) run(l *socket.Loop) {
-	ctx, cancel := c.context()
-	defer cancel()
-	if err := c.connect(ctx); err != nil {
-		c.dialFailed(err)
-		c.drop()
-		c.node.Leave()
-		return
-	}
-	if l != nil && c.fits(l) {
-		c.mu.Lock()
-		if c.stageless() {
-			c.unusual().to = l
-		}
-		c.mu.Unlock()
-	}
-	c.live(ctx)
-}
-
 // live relays, wherever the conn is to, until both directions have ended or a
 // loop has taken over.
 func (c *conn) live(ctx context.Context) {
@@ -161,70 +130,6 @@ func (c *conn) live(ctx context.Context) {
 	c.settle(ctx)
 	c.drop()
 	c.node.Leave()
-}
-
-// Dialled goes on when a dial on a loop has ended.
-func (c *conn) Dialled(l *socket.Loop, _ *socket.Socket, err error) {
-	c.mu.Lock()
-	c.dialing = nil
-	c.mu.Unlock()
-	if err == nil {
-		c.dialled = true
-		err = c.take()
-	}
-	if err != nil {
-		c.dialFailed(err)
-		c.drop()
-		c.node.Leave()
-		return
-	}
-	if !c.plain() { // since the dial began
-		c.up.yield(c)
-		c.down.yield(c)
-	}
-	c.relayOn(l)
-}
-
-// upstreamAt is where the upstream's socket stands.
-func (c *conn) upstreamAt() socket.At {
-	at := c.server().at
-	at.Parent, at.Place, at.In, at.Stderr = &c.node, upstreamPlace, &c.upstream, c.stderr
-	return at
-}
-
-// connect dials the upstream and hands the halves to the pumps.
-func (c *conn) connect(ctx context.Context) error {
-	s := c.server()
-	if t := s.Connect; t > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, t)
-		defer stop()
-	}
-	if _, err := s.dialer.Dial(ctx, c.upstreamAt()); err != nil {
-		return err
-	}
-	c.dialled = true
-	return c.take()
-}
-
-// take hands the halves to the pumps. It fails when the conn is shut down at
-// this moment.
-func (c *conn) take() error {
-	for _, s := range []*socket.Socket{&c.client, &c.upstream} {
-		if _, err := s.Receive(); err != nil {
-			return err
-		}
-		if _, err := s.Send(); err != nil {
-			return err
-		}
-	}
-	c.moved.Store(uint32(tickNow()))
-	c.bits.Or(relaying)
-	if c.bits.Load()&tapped != 0 {
-		c.watchTaps()
-	}
-	c.server().ledger.dial.add(time.Since(epoch) - c.start())
-	return nil
 }
 
 // relay runs both directions on goroutines, until each has ended or yielded.
@@ -315,7 +220,7 @@ func (c *conn) failed(r Reason, side Side, err error) {
 func (c *conn) cutLater(p *pump) {
 	c.mu.Lock()
 	if x := c.unusual(); x.hurry == nil {
-		x.hurry = time.AfterFunc(max(0, c.server().Linger), func() { p.cut(c) })
+		x.hurry = time.AfterFunc(max(0, c.timeouts().Linger), func() { p.cut(c) })
 	}
 	c.mu.Unlock()
 }
@@ -326,25 +231,6 @@ func (c *conn) unusual() *rare {
 		c.rare = new(rare)
 	}
 	return c.rare
-}
-
-// dialFailed resets the client, whose connection leads nowhere.
-func (c *conn) dialFailed(err error) {
-	switch {
-	case c.node.State() != lifetime.Live:
-		c.shutDown(err)
-	case errors.Is(err, socket.ErrPeerGone):
-		c.failed(ResetClient, Client, err)
-	case socket.IsTimeout(err):
-		c.failed(DialTimeout, Upstream, err)
-	case socket.IsNoPorts(err):
-		c.failed(NoPorts, Us, err)
-	case socket.IsExhausted(err):
-		c.failed(DialFailed, Us, err)
-	default:
-		c.failed(DialFailed, Upstream, err)
-	}
-	c.client.Resource().BeginShutdown(err)
 }
 
 // shutDown notes that we ended the conn ourselves.

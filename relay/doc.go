@@ -20,10 +20,19 @@
 // have been acknowledged, or 2s without. Every conn ends with one [Reason] and
 // one log line.
 //
+// [Listener]s accept, each for one [Route] or, by what a client of TLS asks for,
+// for several; a route has the stages, the timeouts and the upstream, whose targets
+// are package upstream's. A listener may refuse whom it does not know or has no
+// room for: such a connection is reset, and counted by the reason. What comes
+// before the bytes that are relayed, a PROXY header for one, is the conn's preface,
+// which is read before anything is dialled. [Server.Reload] changes all of that
+// while conns live.
+//
 // Where no stage is in the way, conns live on event loops ([Config.EventLoops]):
 // a conn is accepted, dialled, relayed and ended there without a goroutine. With
 // stages, or with sockets that are not the system's, each conn has two
-// goroutines. PERFORMANCE.md beside this file says what either costs.
+// goroutines; a preface, a name to resolve, a queue to wait in and a second dial
+// take one until the conn is connected. PERFORMANCE.md beside this file says what either costs.
 //
 // [Timeouts] bound what conns wait for; [Server.Conns], [Server.Conn] and
 // [Server.Stats] say what they do, and [Server.Kill] and [Server.Finish] end one.

@@ -121,9 +121,13 @@ func (s *Server) stopAccepting() {
 }
 
 func (s *Server) stop() {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
 	close(s.stopping)
-	for _, l := range s.listeners {
-		l.Stop()
+	for _, a := range s.acceptorList() {
+		<-a.begun // a reload may just be there
+		a.l.Stop()
 	}
 }
 

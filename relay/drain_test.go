@@ -16,10 +16,8 @@ import (
 func newDrainTest(t *testing.T, n int) (*bookTest, []*conn) {
 	t.Helper()
 	b := &bookTest{log: newLines()}
-	b.s = &Server{stopping: make(chan struct{}), unwatched: make(chan struct{}), done: make(chan struct{})}
-	b.s.Log, b.s.LogRate = slog.New(b.log), -1
-	b.path = &path{s: b.s, listener: "here"}
-	b.s.book.open()
+	b.s = newServer(&Config{Log: slog.New(b.log), LogRate: -1})
+	b.path = barePath(b.s, Timeouts{})
 	close(b.s.unwatched)
 	go b.s.keep()
 	if err := serverKind.Init(b.s, nil, lifetime.Block); err != nil {
@@ -27,7 +25,7 @@ func newDrainTest(t *testing.T, n int) (*bookTest, []*conn) {
 	}
 	conns := make([]*conn, n)
 	for i := range conns {
-		conns[i] = &conn{path: b.path}
+		conns[i] = bareConn(b.path)
 		if err := connKind.Init(conns[i], &b.s.node, lifetime.Refcount); err != nil {
 			t.Fatal(err)
 		}

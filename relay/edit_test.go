@@ -1,10 +1,14 @@
 package relay
 
 import (
+	"context"
+	"errors"
 	"io"
 	"maps"
 	"net"
+	"os"
 	"testing"
+	"time"
 
 	"relayd/tests/leak"
 	"relayd/transform"
@@ -46,10 +50,10 @@ func TestEditChains(t *testing.T) {
 		up, err := up.Insert(transform.Last, twice)
 		return up, down, err
 	}
-	if up, down, err := s.EditChains(add); err != nil || up.String() != "through,twice" || len(down) != 0 {
+	if up, down, err := s.EditChains(DefaultName, add); err != nil || up.String() != "through,twice" || len(down) != 0 {
 		t.Errorf("the route has %q and %q, %v", up, down, err)
 	}
-	if up, _ := s.Chains(); up.String() != "through,twice" {
+	if up, _, _ := s.Chains(DefaultName); up.String() != "through,twice" {
 		t.Errorf("the route has %q", up)
 	}
 	send(t, old, "b")
@@ -63,12 +67,12 @@ func TestEditChains(t *testing.T) {
 	}
 	send(t, old, "d")
 	wantText(t, up, "dd")
-	if _, _, err := s.EditChains(func(up, down transform.Chain) (transform.Chain, transform.Chain, error) {
+	if _, _, err := s.EditChains(DefaultName, func(up, down transform.Chain) (transform.Chain, transform.Chain, error) {
 		return nil, nil, io.ErrNoProgress
 	}); err != io.ErrNoProgress {
 		t.Error(err)
 	}
-	if up, _ := s.Chains(); up.String() != "through,twice" {
+	if up, _, _ := s.Chains(DefaultName); up.String() != "through,twice" {
 		t.Errorf("after an edit that has failed the route has %q", up)
 	}
 	for _, d := range []*net.TCPConn{old, young} {
@@ -94,9 +98,10 @@ func TestFlowsOfConns(t *testing.T) {
 		flows[1].Last.IsZero() || len(s.Conns()[0].Down.Flows) != 0 {
 		t.Errorf("through the stages went %+v", flows)
 	}
-	want := map[StageOf]StageBytes{{"up", "twice"}: {3, 6}, {"up", "through"}: {6, 6}}
-	if sums := s.Stats().Stages; !maps.Equal(sums, want) {
-		t.Errorf("through all went %v", sums)
+	wantStages(t, s, map[StageOf]StageBytes{{"up", "twice"}: {In: 3, Out: 6}, {"up", "through"}: {In: 6, Out: 6}})
+	last := s.Stats().Stages[StageOf{"up", "twice"}].Last
+	if !last.Equal(flows[0].Last) {
+		t.Errorf("the last bytes of all came at %v, those of the only conn at %v", last, flows[0].Last)
 	}
 	setChains(t, s, onlyConn(t, s), transform.Chain{twice}, nil)
 	send(t, c, "d")
@@ -110,8 +115,52 @@ func TestFlowsOfConns(t *testing.T) {
 	finish(t, up)
 	wantEOF(t, c)
 	eventually(t, "the conn is gone", func() bool { return s.Live() == 0 })
-	want = map[StageOf]StageBytes{{"up", "twice"}: {4, 8}, {"up", "through"}: {6, 6}}
-	if sums := s.Stats().Stages; !maps.Equal(sums, want) {
+	wantStages(t, s, map[StageOf]StageBytes{{"up", "twice"}: {In: 4, Out: 8}, {"up", "through"}: {In: 6, Out: 6}})
+	if again := s.Stats().Stages[StageOf{"up", "twice"}].Last; !again.After(last) {
+		t.Errorf("the last bytes of all came at %v, and the ones before at %v", again, last)
+	}
+}
+
+// wantStages wants bytes to have gone through all stages, and each to know when.
+func wantStages(t *testing.T, s *Server, want map[StageOf]StageBytes) {
+	t.Helper()
+	sums := s.Stats().Stages
+	same := func(a, b StageBytes) bool { return a.In == b.In && a.Out == b.Out && !a.Last.IsZero() }
+	if !maps.EqualFunc(sums, want, same) {
 		t.Errorf("through all went %v, want %v", sums, want)
 	}
+}
+
+// A direction that cannot let go of its stage, because its peer does not read,
+// does not keep the other one: what frees it may have to come there.
+func TestEditLeavesTheOtherDirection(t *testing.T) {
+	leak.Check(t)
+	u := listen(t)
+	s, _ := start(t, Config{To: u.addr, Up: transform.Chain{through}})
+	c := dial(t, s.Addrs()[0])
+	up := u.accept(t)
+	n, err := int64(0), error(nil)
+	for before := int64(-1); n > before; { // until nothing more goes in
+		before = n
+		c.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
+		var k int
+		k, err = c.Write(make([]byte, 16<<20))
+		n += int64(k)
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
+	soon, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	if err := s.SetChains(soon, onlyConn(t, s), nil, nil); !errors.Is(err, ErrBlocked) {
+		t.Errorf("SetChains: %v", err)
+	}
+	send(t, up, "answer")
+	wantText(t, c, "answer")
+	finish(t, c)
+	if got, err := io.Copy(io.Discard, up); got != n || err != nil {
+		t.Errorf("the server got %d of %d bytes, %v", got, n, err)
+	}
+	finish(t, up)
+	wantEOF(t, c)
 }

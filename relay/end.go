@@ -14,6 +14,11 @@ func (c *conn) ended() {
 		c.shutDown(c.node.Err()) // if nobody has noticed it before
 	}
 	s := c.server()
+	if c.bits.Load()&hasTarget != 0 && c.down.moved.In.Load() == 0 && c.refusedByUpstream() {
+		c.path.Load().target.Reset() // it has not said a word
+	}
+	c.leavesTarget()
+	c.path.Load().leave(c.bits.Load(), c.source())
 	if s.restless != nil {
 		s.restless.remove(c) // which may hold c up, to move it: not under its lock
 	}
@@ -37,4 +42,12 @@ func (c *conn) ended() {
 	}
 	s.ledger.close(c)
 	s.book.add(line{c: c})
+}
+
+// refusedByUpstream reports whether it was the upstream that has ended the conn by
+// an error.
+func (c *conn) refusedByUpstream() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reason == ResetUpstream || c.reason == TLSFailed && c.first == Upstream
 }

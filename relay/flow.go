@@ -3,6 +3,7 @@ package relay
 import (
 	"maps"
 	"sync"
+	"time"
 
 	"relayd/transform"
 )
@@ -17,7 +18,24 @@ type StageOf struct {
 }
 
 // StageBytes is what went through all stages of a kind.
-type StageBytes struct{ In, Out int64 }
+type StageBytes struct {
+	In, Out int64
+	Last    time.Time // when one of them last gave some; zero if none ever has
+}
+
+// plus adds two sums.
+func (n StageBytes) plus(m StageBytes) StageBytes {
+	n.In, n.Out, n.Last = n.In+m.In, n.Out+m.Out, later(n.Last, m.Last)
+	return n
+}
+
+// later returns the later one of two times.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
 
 // flowLedger has the sums of the chains that are closed.
 type flowLedger struct {
@@ -30,8 +48,7 @@ type flowLedger struct {
 func addFlows(sums map[StageOf]StageBytes, direction string, flows []transform.Flow) {
 	for _, f := range flows {
 		key := StageOf{direction, f.Name}
-		sum := sums[key]
-		sums[key] = StageBytes{sum.In + f.In, sum.Out + f.Out}
+		sums[key] = sums[key].plus(StageBytes{f.In, f.Out, f.Last})
 	}
 }
 
@@ -87,12 +104,11 @@ func (s *Server) stageBytes() map[StageOf]StageBytes {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for key, sum := range l.sums {
-		n := live[key]
-		live[key] = StageBytes{n.In + sum.In, n.Out + sum.Out}
+		live[key] = live[key].plus(sum)
 	}
 	for key, before := range l.shown {
 		n := live[key]
-		live[key] = StageBytes{max(n.In, before.In), max(n.Out, before.Out)}
+		live[key] = StageBytes{max(n.In, before.In), max(n.Out, before.Out), later(n.Last, before.Last)}
 	}
 	l.shown = maps.Clone(live)
 	return live

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"relayd/lifetime"
+	"relayd/relay/upstream"
 	"relayd/socket"
 	"relayd/transform"
 )
@@ -44,18 +46,41 @@ func (l lines) WithGroup(string) slog.Handler      { panic("there are no groups"
 // it are thrown away.
 func (l lines) next(t *testing.T, message string) map[string]slog.Value {
 	t.Helper()
+	return attrs(l.record(t, message))
+}
+
+// record is next for the whole record.
+func (l lines) record(t *testing.T, message string) slog.Record {
+	t.Helper()
 	timer := time.NewTimer(testPatience)
 	defer timer.Stop()
 	for {
 		select {
 		case r := <-l:
 			if r.Message == message {
-				return attrs(r)
+				return r
 			}
 		case <-timer.C:
 			t.Fatalf("%v without a line %q", testPatience, message)
 		}
 	}
+}
+
+// gather waits for n records with a message and m with another, in any order.
+func (l lines) gather(t *testing.T, message string, n int, other string, m int) map[string][]map[string]slog.Value {
+	t.Helper()
+	timer := time.NewTimer(testPatience)
+	defer timer.Stop()
+	seen := make(map[string][]map[string]slog.Value)
+	for len(seen[message]) < n || len(seen[other]) < m {
+		select {
+		case r := <-l:
+			seen[r.Message] = append(seen[r.Message], attrs(r))
+		case <-timer.C:
+			t.Fatalf("after %v there is only %v", testPatience, seen)
+		}
+	}
+	return seen
 }
 
 func attrs(r slog.Record) map[string]slog.Value {
@@ -112,7 +137,7 @@ func start(t *testing.T, c Config) (*Server, lines) {
 	t.Helper()
 	l := newLines()
 	c.Log = slog.New(l)
-	if c.Listen == nil {
+	if c.Listen == nil && c.Listeners == nil {
 		c.Listen = []socket.Address{address(t, "127.0.0.1:0")}
 	}
 	c.LogRate = cmp.Or(c.LogRate, -1) // tests count lines
@@ -160,23 +185,23 @@ func dial(t *testing.T, a socket.Address) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-// An upstream is a listener whose connections the test takes by hand.
-type upstream struct {
+// A backend is a listener whose connections the test takes by hand.
+type backend struct {
 	ln   *net.TCPListener
 	addr socket.Address
 }
 
-func listen(t *testing.T) upstream {
+func listen(t *testing.T) backend {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ln.Close() })
-	return upstream{ln.(*net.TCPListener), address(t, ln.Addr().String())}
+	return backend{ln.(*net.TCPListener), address(t, ln.Addr().String())}
 }
 
-func (u upstream) accept(t *testing.T) *net.TCPConn {
+func (u backend) accept(t *testing.T) *net.TCPConn {
 	t.Helper()
 	u.ln.SetDeadline(time.Now().Add(testPatience))
 	c, err := u.ln.AcceptTCP()
@@ -230,4 +255,110 @@ func finish(t *testing.T, c *net.TCPConn) {
 func reset(c *net.TCPConn) {
 	c.SetLinger(0)
 	c.Close()
+}
+
+// barePath returns a path of a server that listens nowhere: it leads nowhere.
+func barePath(s *Server, t Timeouts) *path {
+	a := &acceptor{s: s}
+	e := &entry{Listener: Listener{Name: "here"}, a: a}
+	a.entry.Store(e)
+	return e.along(s.newRoute(Route{Name: DefaultName, Timeouts: t.complete()}, nil))
+}
+
+func bareConn(p *path) *conn {
+	c := &conn{}
+	c.path.Store(p)
+	return c
+}
+
+// to returns an upstream of targets.
+func to(name string, targets ...socket.Address) upstream.Config {
+	c := upstream.Config{Name: name}
+	for _, a := range targets {
+		c.Targets = append(c.Targets, upstream.Target{Address: a})
+	}
+	return c
+}
+
+// echoing returns a configuration with a listener, a route and an upstream, all of
+// that name, which echoes.
+func echoing(t *testing.T, names ...string) (c Config) {
+	t.Helper()
+	for _, name := range names {
+		c.Listeners = append(c.Listeners, Listener{Name: name, Address: address(t, "127.0.0.1:0"), Route: name})
+		c.Routes = append(c.Routes, Route{Name: name, Upstream: name})
+		c.Upstreams = append(c.Upstreams, to(name, address(t, "echo:")))
+	}
+	return c
+}
+
+// reload reloads in the mode of the tests, with the policy that the server has.
+func reload(t *testing.T, s *Server, c Config) Change {
+	t.Helper()
+	change, err := tryReload(t, s, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return change
+}
+
+func tryReload(t *testing.T, s *Server, c Config) (Change, error) {
+	t.Helper()
+	c.LogRate = cmp.Or(c.LogRate, -1)
+	c.Policy = s.Policy
+	inMode(&c)
+	return s.Reload(t.Context(), c)
+}
+
+// at returns the address of a listener.
+func at(t *testing.T, s *Server, name string) socket.Address {
+	t.Helper()
+	for _, l := range s.Listeners() {
+		if l.Name == name {
+			return l.Address
+		}
+	}
+	t.Fatalf("there is no listener %q", name)
+	panic("unreachable")
+}
+
+// talk has a conn echo something.
+func talk(t *testing.T, s *Server, name string) *net.TCPConn {
+	t.Helper()
+	c := dial(t, at(t, s, name))
+	send(t, c, "hello")
+	wantText(t, c, "hello")
+	return c
+}
+
+func dialUnix(t *testing.T, a socket.Address) net.Conn {
+	t.Helper()
+	c, err := net.Dial("unix", a.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(testPatience))
+	return c
+}
+
+// wantRefused connects and wants a reset, which may come before Dial has looked.
+func wantRefused(t *testing.T, a socket.Address) {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port))), testPatience)
+	if err == nil {
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(testPatience))
+		_, err = c.Read(make([]byte, 1))
+	}
+	if !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %v, want a reset", err)
+	}
+}
+
+// eachPolicy runs f under each drop policy.
+func eachPolicy(t *testing.T, f func(t *testing.T, p lifetime.Policy)) {
+	for _, p := range []lifetime.Policy{lifetime.Refcount, lifetime.Trap, lifetime.CloseChildren, lifetime.Block} {
+		t.Run(p.String(), func(t *testing.T) { f(t, p) })
+	}
 }

@@ -12,9 +12,14 @@ import (
 type ConnInfo struct {
 	ID       string
 	State    ConnState
-	Listener string // where it was accepted
-	Client   string // the client's address
+	Listener string // where it was accepted, by name
+	Route    string // by name; "" until it is chosen
+	Client   string // the client's address, or that of whom a PROXY header names
+	// Upstream is the address that it is connected to, or dials. As long as no
+	// target was picked it is what Pool is, if that has several.
 	Upstream string
+	Pool     string // the upstream, by name; "" until the route is chosen
+	Target   string // the upstream's target, by name
 	Age      time.Duration
 	// Idle is how long nothing has moved, to about a second.
 	Idle time.Duration
@@ -29,6 +34,7 @@ type ConnState string
 
 // The states, in their order.
 const (
+	Opening   ConnState = "opening" // its preface is read
 	Dialling  ConnState = "dialling"
 	Open      ConnState = "open"        // both directions run
 	HalfOpen  ConnState = "half-closed" // one has ended
@@ -64,8 +70,11 @@ type ConnDetail struct {
 	// and since when.
 	Resources []lifetime.Info
 	// ClientSocket and UpstreamSocket are what the kernel says. UpstreamSocket
-	// is nil while the conn dials.
+	// is nil while the conn dials, and ClientSocket in the moment of the accept.
 	ClientSocket, UpstreamSocket *SocketInfo
+	// Timeouts are those of its route, and PrefaceTimeout is its listener's.
+	Timeouts       Timeouts
+	PrefaceTimeout time.Duration
 	// Error is what went wrong so far, if anything.
 	Error string
 }
@@ -96,9 +105,14 @@ func (s *Server) Conn(id string) (ConnDetail, bool) {
 		return ConnDetail{}, false
 	}
 	d := ConnDetail{
-		ConnInfo:     c.info(tickNow()),
-		Resources:    lifetime.Snapshot(&c.node),
-		ClientSocket: socketInfo(&c.client),
+		ConnInfo:  c.info(tickNow()),
+		Resources: lifetime.Snapshot(&c.node),
+		Timeouts:  *c.timeouts(),
+
+		PrefaceTimeout: c.path.Load().entry.prefaceTimeout(),
+	}
+	if c.bits.Load()&opened != 0 {
+		d.ClientSocket = socketInfo(&c.client)
 	}
 	if c.bits.Load()&relaying != 0 {
 		d.UpstreamSocket = socketInfo(&c.upstream)
@@ -130,23 +144,38 @@ func socketInfo(s *socket.Socket) *SocketInfo {
 }
 
 func (c *conn) info(at tick) ConnInfo {
-	s := c.server()
+	p := c.path.Load()
 	i := ConnInfo{
 		ID:       c.id(),
-		Listener: c.path.listener,
-		Client:   c.from,
-		Upstream: s.To.String(),
+		Listener: p.entry.Name,
+		Route:    p.route.Name,
+		Client:   c.clientAddr(),
+		Pool:     p.route.Upstream,
 		Age:      time.Since(epoch) - c.start(),
 		Up:       c.up.info(c),
 		Down:     c.down.info(c),
 	}
+	i.Upstream, i.Target = c.where()
 	i.State = c.state(i.Up.State == Over, i.Down.State == Over)
 	i.Idle = i.Age
-	if i.State != Dialling {
+	if i.State != Dialling && i.State != Opening {
 		i.Idle = min(c.idle(at), i.Age)
-		i.Loop = c.client.OnLoop()
+		i.Loop = c.bits.Load()&opened != 0 && c.client.OnLoop()
 	}
 	return i
+}
+
+// where returns the address that the conn is connected to or dials, and the name
+// of that target; if none was picked, what is known.
+func (c *conn) where() (address, target string) {
+	p := c.path.Load()
+	switch m := p.target; {
+	case m != nil:
+		return m.Address().String(), m.Name()
+	case p.chosen():
+		return p.route.pool.label, ""
+	}
+	return "", ""
 }
 
 func (c *conn) state(upOver, downOver bool) ConnState {
@@ -154,6 +183,9 @@ func (c *conn) state(upOver, downOver bool) ConnState {
 	case c.node.State() == lifetime.Closing:
 		return ShutDown
 	case c.bits.Load()&relaying == 0:
+		if !c.path.Load().chosen() {
+			return Opening
+		}
 		return Dialling
 	case upOver && downOver:
 		return Lingering

@@ -16,7 +16,8 @@ type KillReport struct {
 	ID   string
 	Conn lifetime.Report // Released, if all is gone
 	// Client and Upstream are the proofs. Upstream is nil if the conn had not
-	// reached it, and both are if the conn was to finish.
+	// reached it, and both are if the conn was to finish, or was being accepted
+	// that moment.
 	Client, Upstream *socket.Report
 }
 
@@ -31,19 +32,27 @@ func (s *Server) Kill(ctx context.Context, id string) (KillReport, error) {
 	}
 	r := KillReport{ID: id}
 	cause := ending(Killed)
-	// Both are looked up before one end takes the other with it.
-	client, upstream := make(chan *socket.Report, 1), make(chan *socket.Report, 1)
-	c.client.Identify()
-	if c.bits.Load()&relaying != 0 {
-		c.upstream.Identify()
-		go shutDownSocket(ctx, &c.upstream, cause, upstream)
-	} else {
-		upstream <- nil
+	ends := []*socket.Socket{&c.client, &c.upstream}
+	proofs := make([]chan *socket.Report, len(ends))
+	for i, isThere := range []uint32{opened, relaying} {
+		if c.bits.Load()&isThere != 0 {
+			// Both are looked up before one end takes the other with it.
+			ends[i].Identify()
+			proofs[i] = make(chan *socket.Report, 1)
+		}
 	}
-	go shutDownSocket(ctx, &c.client, cause, client)
+	for i, proof := range proofs {
+		if proof != nil {
+			go shutDownSocket(ctx, ends[i], cause, proof)
+		}
+	}
 	var err error
 	r.Conn, err = c.node.Shutdown(ctx, cause)
-	r.Client, r.Upstream = <-client, <-upstream
+	for i, to := range []**socket.Report{&r.Client, &r.Upstream} {
+		if proofs[i] != nil {
+			*to = <-proofs[i]
+		}
+	}
 	if err == nil {
 		s.ledger.shutdowns.add(r.Conn.Took)
 	}
@@ -66,12 +75,9 @@ func (s *Server) Finish(ctx context.Context, id string) (KillReport, error) {
 	if c == nil {
 		return KillReport{ID: id}, ErrNoConn
 	}
-	if c.bits.Or(finishing)&relaying == 0 {
-		return s.Kill(ctx, id) // there is nobody to finish with
+	if !c.beginFinish(Killed) {
+		return s.Kill(ctx, id)
 	}
-	c.failed(Killed, Us, nil)
-	c.up.dropSrc(c)
-	c.down.dropSrc(c)
 	select {
 	case <-c.node.Done():
 	case <-ctx.Done():
@@ -81,4 +87,16 @@ func (s *Server) Finish(ctx context.Context, id string) (KillReport, error) {
 	defer stop()
 	r, err := c.node.Shutdown(now, ending(Killed))
 	return KillReport{ID: id, Conn: r}, err
+}
+
+// beginFinish is Finish that does not wait. It reports false if there is nobody to
+// finish with.
+func (c *conn) beginFinish(r Reason) bool {
+	if c.bits.Or(finishing)&relaying == 0 {
+		return false
+	}
+	c.failed(r, Us, nil)
+	c.up.dropSrc(c)
+	c.down.dropSrc(c)
+	return true
 }

@@ -20,13 +20,16 @@ import (
 // What EditConn returns, beside ErrNoConn and what its Edit does.
 var (
 	// ErrBlocked is that a conn has not let go in time: a peer does not take
-	// what is on its way.
-	ErrBlocked = errors.New("blocked: the change has been noted, and waits until the peer takes what is on its way")
+	// what is on its way, or a stage holds it.
+	ErrBlocked = errors.New("blocked: the change has been noted, and waits until what is on its way has gone: a peer does not take it, or a stage holds it")
 	// ErrCodec is that a stage encodes or decodes: the far end could not
 	// follow a change in the middle of a stream.
 	ErrCodec = errors.New("its stream cannot be changed in the middle, the far end would not understand it")
 	// ErrEnded is that a direction that was to change has ended.
 	ErrEnded = errors.New("the direction has ended")
+	// ErrOpening is that a conn has no stages yet, because its preface is still
+	// read and its route not chosen.
+	ErrOpening = errors.New("the conn's preface is still read, and its route not chosen")
 )
 
 // The chains that a conn has for itself. c.mu guards them.
@@ -55,9 +58,9 @@ func (c *conn) chainOf(p *pump) transform.Chain {
 	case c.rare != nil && c.rare.chains != nil:
 		return c.rare.chains.of[p.index(c)].chain
 	case p == &c.up:
-		return c.path.up
+		return c.path.Load().up
 	}
-	return c.path.down
+	return c.path.Load().down
 }
 
 // plain reports whether no stage is in the way, in either direction.
@@ -87,9 +90,21 @@ func (c *conn) next(p *pump) (chain transform.Chain, here bool) {
 		x.of[p.index(c)].skew.Store(p.moved.In.Load() - p.moved.Out.Load())
 	}
 	chain = c.chainOf(p)
+	if p.staged(c) && c.stageless() && !p.reverse(c).staged(c) {
+		// The last stage is out: plain bytes let go at once, whoever waits for
+		// them.
+		if c.rare.to = c.home(); c.rare.to != nil {
+			p.mark(c, pumpStopped|pumpYielded)
+			p.reverse(c).yield(c)
+			return nil, false
+		}
+	}
 	c.runs(p, len(chain) > 0)
 	return chain, true
 }
+
+// staged reports whether p moves bytes through stages.
+func (p *pump) staged(c *conn) bool { return p.marked(c, pumpStaged) && !p.marked(c, pumpStopped) }
 
 // runsPlain notes that p runs on a loop.
 func (c *conn) runsPlain(p *pump) {
@@ -175,15 +190,21 @@ func (s *Server) SetChains(ctx context.Context, id string, up, down transform.Ch
 func (c *conn) editChains(edit Edit) (want [2]transform.Chain, asked [2]int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.path.Load().chosen() {
+		return want, asked, ErrOpening
+	}
 	relays := c.bits.Load()&relaying != 0
 	want[0], want[1], err = edit(c.chainOf(&c.up), c.chainOf(&c.down))
+	if err == nil {
+		err = CheckChains(want[:]...)
+	}
 	if err != nil {
 		return want, asked, err
 	}
 	var changes [2]bool
 	for i, p := range c.pumps() {
 		old := c.chainOf(p)
-		if changes[i] = old.String() != want[i].String(); !changes[i] || !relays {
+		if changes[i] = !old.Same(want[i]); !changes[i] || !relays {
 			continue
 		}
 		if err := p.mayChange(c, old, want[i]); err != nil {
@@ -206,7 +227,10 @@ func (c *conn) editChains(edit Edit) (want [2]transform.Chain, asked [2]int, err
 	if !relays {
 		return want, [2]int{}, nil // it will begin with them
 	}
-	if c.stageless() {
+	// A direction lets go of its stages when what they have given is written,
+	// which may take the other direction: that one goes on until then. The last
+	// of them takes both to a loop.
+	if c.stageless() && !c.up.staged(c) && !c.down.staged(c) {
 		c.rare.to = c.home()
 	}
 	// What is plain in both directions may be on a loop, or go to one, and a
@@ -221,10 +245,10 @@ func (c *conn) editChains(edit Edit) (want [2]transform.Chain, asked [2]int, err
 
 // makeOwn is ownChains, which are the server's at first. c.mu is held.
 func (c *conn) makeOwn() *chains {
-	r := c.unusual()
+	r, p := c.unusual(), c.path.Load()
 	if r.chains == nil {
 		x := &chains{changed: make(chan struct{})}
-		x.of[0].chain, x.of[1].chain = c.path.up, c.path.down
+		x.of[0].chain, x.of[1].chain = p.up, p.down
 		r.chains = x
 		c.bits.Or(edited)
 	}

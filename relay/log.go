@@ -14,6 +14,9 @@ type line struct {
 	c     *conn
 	event logEvent
 	info  *ConnInfo // of a conn that lives, as it was when it was looked at
+	// of connections that became no conn:
+	s       *Server
+	refused *refusedLine
 }
 
 // A logEvent is what a line is about.
@@ -23,6 +26,7 @@ const (
 	hasEnded logEvent = iota
 	wasAccepted
 	lives
+	wasRefused
 )
 
 // log writes the line. The keys are stable.
@@ -31,9 +35,11 @@ func (l line) log() {
 	case hasEnded:
 		l.c.log()
 	case wasAccepted:
-		l.c.server().Log.Debug("conn accepted", "id", l.c.id(), "client", l.c.from, "listener", l.c.path.listener)
+		l.c.server().Log.Debug("conn accepted", "id", l.c.id(), "client", l.c.from, "listener", l.c.path.Load().entry.Name)
 	case lives:
 		l.c.server().logLiving(l.info)
+	case wasRefused:
+		l.refused.log(l.s.Log)
 	}
 }
 
@@ -48,6 +54,7 @@ func (s *Server) logLiving(i *ConnInfo) {
 		"duration", i.Age.Round(time.Microsecond),
 		"client", i.Client,
 		"listener", i.Listener,
+		"route", i.Route,
 		"upstream", i.Upstream,
 	)
 }
@@ -61,6 +68,14 @@ func (s *Server) LogConns() {
 	}
 }
 
+// server is whose line it is.
+func (l line) server() *Server {
+	if l.c == nil {
+		return l.s
+	}
+	return l.c.server()
+}
+
 // level is that of the line.
 func (l line) level() slog.Level {
 	switch l.event {
@@ -68,6 +83,8 @@ func (l line) level() slog.Level {
 		return slog.LevelDebug
 	case lives:
 		return slog.LevelInfo
+	case wasRefused:
+		return slog.LevelWarn
 	}
 	return l.c.level()
 }
@@ -96,6 +113,8 @@ func periods(age, every time.Duration) int64 { return int64(max(age, 0) / every)
 
 // log writes the line of the conn's end. Nobody else has the conn.
 func (c *conn) log() {
+	p := c.path.Load()
+	address, target := c.where()
 	attrs := []any{
 		"id", c.id(),
 		"reason", c.reason.String(),
@@ -103,9 +122,13 @@ func (c *conn) log() {
 		"up_bytes", c.up.moved.In.Load(),
 		"down_bytes", c.down.moved.Out.Load(),
 		"duration", c.began.Round(time.Microsecond),
-		"client", c.from,
-		"listener", c.path.listener,
-		"upstream", c.server().To.String(),
+		"client", c.clientAddr(),
+		"listener", p.entry.Name,
+		"route", p.route.Name,
+		"upstream", address,
+	}
+	if target != address && target != "" {
+		attrs = append(attrs, "target", target)
 	}
 	up, down := c.up.lost(c), c.down.lost(c)
 	if up+down > 0 {
@@ -138,8 +161,10 @@ func (p *pump) lost(c *conn) int64 {
 // level is that of the conn's line.
 func (c *conn) level() slog.Level {
 	switch c.reason {
-	case OpenFailed, DialFailed, DialTimeout, StageFailed, NoPorts:
+	case OpenFailed, DialFailed, DialTimeout, StageFailed, NoPorts, NoUpstream, QueueFull, TLSFailed:
 		return slog.LevelWarn
+	case NoPreface: // those who look whether we are there come all the time
+		return slog.LevelDebug
 	}
 	return slog.LevelInfo
 }

@@ -38,7 +38,7 @@ func (b *logbook) open() {
 // add takes a line, unless nobody wants to read it. It does not wait.
 func (b *logbook) add(l line) {
 	level := l.level()
-	if !l.c.server().Log.Enabled(context.Background(), level) {
+	if !l.server().Log.Enabled(context.Background(), level) {
 		return
 	}
 	to := b.lines

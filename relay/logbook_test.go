@@ -25,9 +25,8 @@ func newBookTest(t *testing.T, rate int, handler slog.Handler) *bookTest {
 	if handler == nil {
 		handler = b.log
 	}
-	b.s = &Server{Config: Config{Log: slog.New(handler), LogRate: rate}, unwatched: make(chan struct{})}
-	b.path = &path{s: b.s, listener: "here"}
-	b.s.book.open()
+	b.s = newServer(&Config{Log: slog.New(handler), LogRate: rate})
+	b.path = barePath(b.s, Timeouts{})
 	go b.s.book.write(b.s)
 	return b
 }
@@ -35,7 +34,9 @@ func newBookTest(t *testing.T, rate int, handler slog.Handler) *bookTest {
 // ended adds the ends of n conns.
 func (b *bookTest) ended(n int, r Reason) {
 	for range n {
-		b.s.book.add(line{c: &conn{path: b.path, reason: r}})
+		c := bareConn(b.path)
+		c.reason = r
+		b.s.book.add(line{c: c})
 	}
 }
 
@@ -241,7 +242,7 @@ func TestLogEvery(t *testing.T) {
 func TestLogLifeOfTheDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBookTest(t, -1, nil)
-		c := &conn{path: b.path}
+		c := bareConn(b.path)
 		c.bits.Or(isOver)
 		c.logLife(0, time.Hour, time.Minute)
 		b.close()

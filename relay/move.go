@@ -29,10 +29,15 @@ func (c *conn) move(l *socket.Loop) {
 // fits reports whether a loop can relay the conn, which is open.
 func (c *conn) fits(l *socket.Loop) bool { return l.Fits(&c.client) && l.Fits(&c.upstream) }
 
-// yield makes p let go, if it has begun.
+// yield makes p let go, if it has begun. c.mu is held.
 func (p *pump) yield(c *conn) {
 	if src := p.src(c); src != nil {
 		src.Yield()
+	}
+	if c.rare != nil {
+		if at := c.rare.sites[p.index(c)]; at != nil {
+			at.Yield()
+		}
 	}
 }
 

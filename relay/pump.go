@@ -44,11 +44,16 @@ const (
 
 // What has become of a conn: bits of the same word.
 const (
-	relaying  = 1 << (2*pumpBits + iota) // the pumps have their halves
-	finishing                            // we let both sides finish
-	isOver                               // it has ended: began is how long it took
-	edited                               // it has chains of its own
-	tapped                               // somebody watches it: see Tap
+	relaying          = 1 << (2*pumpBits + iota) // the pumps have their halves
+	finishing                                    // we let both sides finish
+	isOver                                       // it has ended: began is how long it took
+	edited                                       // it has chains of its own
+	tapped                                       // somebody watches it: see Tap
+	hasTarget                                    // its upstream's target counts it
+	renamed                                      // a PROXY header names its client
+	countedHere                                  // by its source, at its listener
+	countedEverywhere                            // and at the server
+	opened                                       // its client has a socket
 )
 
 // mark sets a bit, and returns the word as it was before, p's bits first.
@@ -194,11 +199,15 @@ func wasCut(err error) bool {
 	return errors.Is(err, net.ErrClosed) && !errors.Is(err, lifetime.ErrShutdown)
 }
 
-// fail notes an error of the connection to side.
+// fail notes an error of the connection to side. A server of TLS 1.3 refuses a
+// client's certificate when the client is through with its handshake, and reads.
 func (p *pump) fail(c *conn, side Side, err error) {
+	var refused *socket.TLSError
 	switch {
 	case errors.Is(err, lifetime.ErrShutdown):
 		c.shutDown(err)
+	case errors.As(err, &refused):
+		c.failed(TLSFailed, side, err)
 	case side == Client:
 		c.failed(ResetClient, Client, err)
 	default:
@@ -253,7 +262,7 @@ func (p *pump) moveStaged(c *conn, chain transform.Chain) (place, error) {
 		}
 		switch {
 		case err == nil:
-		case err == io.EOF && src.yielded.Load():
+		case err == io.EOF && src.yielded.Load() && site.Ended():
 			return inSource, socket.ErrYielded
 		case err == io.EOF:
 			return inSource, nil
@@ -267,9 +276,12 @@ func (p *pump) moveStaged(c *conn, chain transform.Chain) (place, error) {
 
 // site is where p's chain is open.
 func (p *pump) site(c *conn) *transform.Site {
+	c.mu.Lock()
+	past := &c.unusual().pasts[p.index(c)] // it stays once it is there
+	c.mu.Unlock()
 	return &transform.Site{
-		Conn: c.id(), Direction: p.name(c), Log: c.server().Log, Owner: &c.node,
-		Client: c.from, Upstream: c.upstream.RemoteAddr(), Dial: c.dialCopy,
+		Past: past, Conn: c.id(), Direction: p.name(c), Log: c.server().Log, Owner: &c.node,
+		Client: c.clientAddr(), Upstream: c.upstream.RemoteAddr(), Dial: c.dialCopy,
 	}
 }
 
@@ -330,7 +342,7 @@ func (p *pump) passOn(c *conn, ctx context.Context) {
 	if !p.marked(c, resetOwed) {
 		return
 	}
-	ctx, stop := context.WithTimeout(ctx, max(0, c.server().Linger))
+	ctx, stop := context.WithTimeout(ctx, max(0, c.timeouts().Linger))
 	defer stop()
 	if dst := p.dst(c); dst != nil {
 		dst.Flush(ctx)

@@ -5,67 +5,68 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"relayd/lifetime"
 	"relayd/socket"
-	"relayd/transform"
 )
-
-// A Config says what a [Server] relays, and how.
-type Config struct {
-	Listen []socket.Address // where to accept; at least one
-	To     socket.Address   // the upstream
-	Up     transform.Chain  // from client to upstream
-	Down   transform.Chain  // from upstream to client
-
-	// Timeouts bound what conns wait for.
-	Timeouts
-	// Policy is the drop policy of the accepted sockets.
-	Policy lifetime.Policy
-	// MoveEvery, if it is positive, makes every conn move between its event
-	// loop and goroutines so often: for tests.
-	MoveEvery time.Duration
-	// EventLoops is how many event loops move bytes where no stage is in the
-	// way. Zero means one for each processor but one, at least one; negative,
-	// or a system without them, goroutines only.
-	EventLoops int
-	// Log gets one line for each conn at its end, and on debug at its accept.
-	// Nil discards.
-	Log *slog.Logger
-	// LogEvery, if it is positive, makes the log get a line about each conn
-	// that lives, whenever it has lived so long again: to about a second.
-	LogEvery time.Duration
-	// LogRate bounds the lines about conns, per second, and those that are
-	// warnings, apart. What is left out is counted, and said once a second.
-	// Zero means 1000 a second, negative no bound.
-	LogRate int
-}
 
 // A Server accepts and relays. All its conns and listeners are below it in the
 // lifetime tree.
 type Server struct {
 	node lifetime.Node
-	Config
+	fixed
+	opened func() error // Config.Opened, until it was called
+	stale  staleness
 
-	dialer    *socket.Dialer
-	at        socket.At // what all sockets have in common
-	listeners []*socket.Listener
-	loops     *socket.Loops // nil: goroutines only
-	accepting sync.WaitGroup
-	acceptors atomic.Int64  // listeners that accept
-	accepts   []*acceptor   // one for each listener
-	editing   sync.Mutex    // held through a change of their chains
-	stopping  chan struct{} // closed when accepting is to end
-	stopOnce  sync.Once
-	cut       atomic.Int64 // conns that a drain has ended by force
-	book      logbook
-	ledger    ledger
-	restless  *restless // nil: conns stay where they are
-	unwatched chan struct{}
-	done      chan struct{}
+	loops *socket.Loops // nil: goroutines only
+
+	// changing has room for who changes what is relayed, one at a time.
+	changing chan struct{}
+	setup    atomic.Pointer[setup]
+	limits   atomic.Pointer[limits]
+	live     atomic.Int64 // conns
+	sources  sources
+
+	mu        sync.Mutex
+	accepts   []*acceptor // in the order of the configuration
+	acceptors int         // that accept; those, too, that are about to go
+	stopped   bool        // there will be no other ones
+
+	accepting  sync.WaitGroup
+	stopping   chan struct{} // closed when accepting is to end
+	stopOnce   sync.Once
+	cut        atomic.Int64 // conns that a drain has ended by force
+	book       logbook
+	ledger     ledger
+	restless   *restless      // nil: conns stay where they are
+	background sync.WaitGroup // what ends what a reload has replaced
+	sweepAt    atomic.Int64   // how often the watch looks
+	sweepSoon  chan struct{}  // has room for one: oftener than before
+	unwatched  chan struct{}
+	done       chan struct{}
+}
+
+// fixed is the part of a configuration that a server has for its whole life.
+type fixed struct {
+	Policy     lifetime.Policy
+	MoveEvery  time.Duration
+	EventLoops int
+	Log        *slog.Logger // never nil
+	LogEvery   time.Duration
+	LogRate    int
+	seams
+}
+
+// A setup is what a server relays now. It does not change, but is replaced.
+type setup struct {
+	plan     *plan
+	routes   map[string]*route
+	pools    map[string]*pool // each is held once
+	unrouted *route           // of conns that have none yet
 }
 
 // Waiting for the children of a server, with a bound, is a drain.
@@ -74,32 +75,38 @@ var serverKind = lifetime.NewKind(lifetime.Hooks[Server]{
 	Release: (*Server).released,
 })
 
-// errNoListener is what a configuration without one comes to.
-var errNoListener = errors.New("relay: no address to listen on")
-
-// Start listens on all addresses and begins to accept. When one of them fails
-// it closes the others and returns why. ctx bounds the listening only.
-func Start(ctx context.Context, c Config) (*Server, error) {
-	s := &Server{Config: c, stopping: make(chan struct{}), done: make(chan struct{}), unwatched: make(chan struct{})}
-	s.Timeouts = c.Timeouts.complete()
-	s.at = socket.At{Policy: c.Policy, Linger: s.Linger, MaxLinger: s.MaxLinger}
-	if len(c.Listen) == 0 {
-		return nil, errNoListener
-	}
-	var err error
-	if s.dialer, err = socket.NewDialer(s.onto(c.To)); err != nil {
-		return nil, err
+// newServer returns a server that does nothing yet.
+func newServer(c *Config) *Server {
+	s := &Server{
+		opened:   c.Opened,
+		fixed:    fixed{c.Policy, c.MoveEvery, c.EventLoops, c.Log, c.LogEvery, c.LogRate, c.seams.complete()},
+		changing: make(chan struct{}, 1), stopping: make(chan struct{}), sweepSoon: make(chan struct{}, 1),
+		done: make(chan struct{}), unwatched: make(chan struct{}),
 	}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
+	s.setup.Store(&setup{plan: &plan{}})
+	s.limits.Store(&limits{})
+	s.book.open()
+	return s
+}
+
+// Start listens on all addresses and begins to accept. When one of them fails
+// it closes the others and returns why. ctx bounds the listening only.
+func Start(ctx context.Context, c Config) (*Server, error) {
+	plan, err := c.plan()
+	if err != nil {
+		return nil, err
+	}
+	s := newServer(&c)
 	if s.EventLoops >= 0 {
 		s.loops, err = socket.StartLoops(s.EventLoops)
 		if err != nil && err != socket.ErrNoLoops {
 			return nil, fmt.Errorf("event loops: %w", err)
 		}
 	}
-	s.book.open()
+	s.sweepAt.Store(int64(s.watchEvery(plan)))
 	go s.keep()
 	if err := serverKind.Init(s, nil, lifetime.Block); err != nil {
 		close(s.unwatched)
@@ -111,35 +118,12 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 		s.restless = &restless{conns: make(map[*conn]*home), stopped: make(chan struct{})}
 		go s.restless.run(s, s.MoveEvery)
 	}
-	for _, a := range c.Listen {
-		l, err := socket.Listen(ctx, s.onto(a), &s.node)
-		if err != nil {
-			s.node.Shutdown(context.Background(), err)
-			<-s.done
-			return nil, err
-		}
-		s.listeners = append(s.listeners, l)
+	if _, err := s.change(ctx, plan); err != nil {
+		s.node.Shutdown(context.Background(), err)
+		<-s.done
+		return nil, err
 	}
-	s.begin()
 	return s, nil
-}
-
-// begin accepts at all listeners.
-func (s *Server) begin() {
-	s.acceptors.Store(int64(len(s.listeners)))
-	s.accepting.Add(len(s.listeners))
-	for _, l := range s.listeners {
-		a := &acceptor{s: s, l: l, at: l.Addr().String()}
-		a.path.Store(&path{s: s, listener: a.at, up: s.Up, down: s.Down})
-		s.accepts = append(s.accepts, a)
-		on, err := l.AcceptOn(s.loops, a)
-		if err != nil {
-			s.Log.Warn("accepting without event loops", "listener", a.at, "err", err)
-		}
-		if !on {
-			go a.run()
-		}
-	}
 }
 
 // released begins the end of what is not in the tree.
@@ -153,6 +137,11 @@ func (s *Server) keep() {
 	if s.restless != nil {
 		<-s.restless.stopped
 	}
+	s.background.Wait()
+	for _, p := range s.setup.Load().pools {
+		p.release()
+	}
+	s.background.Wait()
 	if s.loops != nil {
 		s.loops.Stop()
 		s.loops.Wait()
@@ -163,25 +152,49 @@ func (s *Server) keep() {
 // loop has ended: listeners of one connection (stdio:, exec:, a connected fd://)
 // are through by themselves.
 func (s *Server) lastAccept() {
-	if s.acceptors.Add(-1) > 0 {
-		return
+	s.mu.Lock()
+	s.acceptors--
+	last := s.acceptors == 0
+	s.stopped = s.stopped || last
+	s.mu.Unlock()
+	if last {
+		s.closeListeners()
+		s.node.BeginDrop()
 	}
-	s.closeListeners()
-	s.node.BeginDrop()
 }
 
 func (s *Server) closeListeners() {
-	for _, l := range s.listeners {
-		l.Resource().BeginDrop()
+	for _, a := range s.acceptorList() {
+		a.l.Resource().BeginDrop()
 	}
+}
+
+// acceptorList returns the acceptors of the listeners that there are now.
+func (s *Server) acceptorList() []*acceptor {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.accepts)
 }
 
 // Addrs returns the addresses that are listened on, with the ports that were
 // taken where the configuration left them open.
 func (s *Server) Addrs() []socket.Address {
-	list := make([]socket.Address, len(s.listeners))
-	for i, l := range s.listeners {
-		list[i] = l.Addr()
+	accepts := s.acceptorList()
+	list := make([]socket.Address, len(accepts))
+	for i, a := range accepts {
+		list[i] = a.l.Addr()
+	}
+	return list
+}
+
+// Listeners describes all listeners, in the order of the configuration: as they
+// are configured, each with its name, and with the address that is listened on.
+func (s *Server) Listeners() []Listener {
+	accepts := s.acceptorList()
+	list := make([]Listener, len(accepts))
+	for i, a := range accepts {
+		list[i] = a.entry.Load().Listener
+		list[i].Address = a.l.Addr()
 	}
 	return list
 }
@@ -193,3 +206,26 @@ func (s *Server) Resource() *lifetime.Node { return &s.node }
 // line is logged: by Drain, or by itself when no listener can accept any more
 // and the last conn has gone.
 func (s *Server) Done() <-chan struct{} { return s.done }
+
+// errFixed is that a reload would change what cannot be.
+var errFixed = errors.New("a reload cannot change it: start anew")
+
+// allows returns nil, or what of c cannot be changed.
+func (f *fixed) allows(c *Config) error {
+	for _, x := range []struct {
+		name string
+		same bool
+	}{
+		{"Policy", f.Policy == c.Policy},
+		{"MoveEvery", f.MoveEvery == c.MoveEvery},
+		{"EventLoops", f.EventLoops == c.EventLoops},
+		{"Log", c.Log == nil || f.Log == c.Log},
+		{"LogEvery", f.LogEvery == c.LogEvery},
+		{"LogRate", f.LogRate == c.LogRate},
+	} {
+		if !x.same {
+			return fmt.Errorf("relay: %s: %w", x.name, errFixed)
+		}
+	}
+	return nil
+}

@@ -85,8 +85,8 @@ func TestSeveralListeners(t *testing.T) {
 func TestTimeoutDefaults(t *testing.T) {
 	for given, want := range map[time.Duration]time.Duration{0: 10 * time.Second, -1: -1, time.Minute: time.Minute} {
 		s, _ := start(t, Config{To: address(t, "echo:"), Timeouts: Timeouts{Connect: given}})
-		if s.Connect != want {
-			t.Errorf("Connect %v becomes %v, want %v", given, s.Connect, want)
+		if got := s.setup.Load().routes[DefaultName].Timeouts.Connect; got != want {
+			t.Errorf("Connect %v becomes %v, want %v", given, got, want)
 		}
 	}
 }
@@ -121,7 +121,7 @@ func TestDrain(t *testing.T) {
 	done := drain(ctx, s)
 
 	// 1 and 2: nobody listens any more.
-	<-s.listeners[0].Resource().Done()
+	<-s.acceptorList()[0].l.Resource().Done()
 	if c, err := net.Dial("tcp", stays.RemoteAddr().String()); err == nil {
 		c.Close()
 		t.Error("a new connection was taken")
@@ -171,7 +171,7 @@ func TestDrainTwice(t *testing.T) {
 	for range 3 {
 		all = append(all, drain(t.Context(), s))
 	}
-	<-s.listeners[0].Resource().Done()
+	<-s.acceptorList()[0].l.Resource().Done()
 	finish(t, c)
 	wantEOF(t, c)
 	for _, done := range append(all, drain(t.Context(), s)) {

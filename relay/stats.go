@@ -11,7 +11,7 @@ import (
 // Moved: see [Server.Conns].
 type Stats struct {
 	Accepted int64            // connections
-	Refused  map[string]int64 // connections that became no conn, by reason
+	Refused  map[string]int64 // connections that became no conn, by reason; of all reasons
 	Ended    map[End]int64    // conns
 	// Moved counts bytes by where: of all conns, those that live too. It
 	// never falls.
@@ -60,7 +60,8 @@ func (c *conn) traffic() Traffic {
 
 // A ledger is where a server keeps its Stats.
 type ledger struct {
-	accepted, refused         atomic.Int64
+	accepted                  atomic.Int64
+	refused                   [refusalCount]atomic.Int64
 	ended                     [reasonCount][sideCount]atomic.Int64
 	lostUp, lostDown, cutOff  atomic.Int64
 	flows                     flowLedger
@@ -92,7 +93,7 @@ func (s *Server) Stats() Stats {
 	l := &s.ledger
 	st := Stats{
 		Accepted:  l.accepted.Load(),
-		Refused:   map[string]int64{"draining": l.refused.Load()},
+		Refused:   make(map[string]int64),
 		Ended:     make(map[End]int64),
 		LostUp:    l.lostUp.Load(),
 		LostDown:  l.lostDown.Load(),
@@ -101,6 +102,9 @@ func (s *Server) Stats() Stats {
 		Dial:      l.dial.snapshot(),
 		Duration:  l.duration.snapshot(),
 		Cut:       l.shutdowns.snapshot(),
+	}
+	for why := admitted + 1; why < refusalCount; why++ {
+		st.Refused[refusals[why]] = l.refused[why].Load()
 	}
 	for r := range l.ended {
 		for side := range l.ended[r] {

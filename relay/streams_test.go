@@ -116,7 +116,7 @@ const (
 
 // underLoad calls f so many times while a conn relays both patterns, and wants all
 // of them to arrive and to be counted.
-func underLoad(t *testing.T, s *Server, log lines, u upstream, times int, f func(id string, i int)) {
+func underLoad(t *testing.T, s *Server, log lines, u backend, times int, f func(id string, i int)) {
 	t.Helper()
 	c := dial(t, s.Addrs()[0])
 	up := u.accept(t)

@@ -98,6 +98,9 @@ func (s *Server) Tap(id string, o TapOptions) (*Tap, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.path.Load().chosen() && (o.At == AtPlain || o.At == AtWire) {
+		return nil, ErrOpening // its stages say which side that is
+	}
 	x := c.unusual()
 	if len(x.taps) >= MaxTaps {
 		return nil, ErrTooManyTaps

@@ -40,6 +40,9 @@ type Timeouts struct {
 	// MaxLifetime bounds a conn's life from its accept. By default there is no
 	// bound.
 	MaxLifetime time.Duration
+	// Drain bounds how long conns go on whose route a reload has removed with
+	// [DrainConns]. The default is 30s.
+	Drain time.Duration
 }
 
 // The defaults.
@@ -48,6 +51,7 @@ const (
 	defaultHalfClosed = 5 * time.Minute
 	defaultWriteStall = 15 * time.Minute
 	defaultLinger     = 2 * time.Second
+	defaultDrain      = 30 * time.Second
 	none              = time.Duration(-1)
 )
 
@@ -60,6 +64,7 @@ func (t Timeouts) complete() Timeouts {
 	t.Linger = cmp.Or(t.Linger, defaultLinger)
 	t.MaxLinger = cmp.Or(t.MaxLinger, t.WriteStall)
 	t.MaxLifetime = cmp.Or(t.MaxLifetime, none)
+	t.Drain = cmp.Or(t.Drain, defaultDrain)
 	return t
 }
 

@@ -46,7 +46,7 @@ type waiting struct {
 // watch looks at all conns until the last one is gone.
 func (s *Server) watch() {
 	defer close(s.unwatched)
-	every := time.NewTicker(s.watchEvery())
+	every := time.NewTicker(time.Duration(s.sweepAt.Load()))
 	defer every.Stop()
 	before := time.Since(epoch)
 	var conns []*conn // the same each time: garbage would cost memory for each idle conn
@@ -63,15 +63,41 @@ func (s *Server) watch() {
 			}
 			clear(conns)
 			before = now
+			s.sayRefused(false)
+		case <-s.sweepSoon:
+			every.Reset(time.Duration(s.sweepAt.Load()))
 		case <-s.node.Done():
+			s.sayRefused(true)
 			return
 		}
 	}
 }
 
-// watchEvery returns how often to look.
-func (s *Server) watchEvery() time.Duration {
-	every := s.sweep()
+func (s *Server) sayRefused(last bool) {
+	for _, a := range s.acceptorList() {
+		a.sayRefused(time.Now(), last)
+	}
+}
+
+// sweepWithin makes the watch look so often at least: conns of before have the
+// timeouts of before.
+func (s *Server) sweepWithin(every time.Duration) {
+	if every >= time.Duration(s.sweepAt.Load()) {
+		return
+	}
+	s.sweepAt.Store(int64(every))
+	select {
+	case s.sweepSoon <- struct{}{}:
+	default:
+	}
+}
+
+// watchEvery returns how often to look at the conns of a plan.
+func (s *Server) watchEvery(p *plan) time.Duration {
+	every := p.timeouts.sweep()
+	for i := range p.routes {
+		every = min(every, p.routes[i].Timeouts.sweep())
+	}
 	if s.LogEvery > 0 {
 		every = max(minSweep, min(every, s.LogEvery/8))
 	}
@@ -86,7 +112,7 @@ func (c *conn) look(at tick) {
 	if bits&relaying == 0 || up && down {
 		return
 	}
-	t := &c.server().Timeouts
+	t := c.timeouts()
 	if t.MaxLifetime > 0 && time.Since(epoch)-c.start() >= t.MaxLifetime {
 		c.end(MaxLifetime)
 		return

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"relayd/relay/upstream"
 	"relayd/socket"
 )
 
@@ -22,18 +23,15 @@ type scene struct {
 func inScene(t *testing.T, given Timeouts, f func(t *testing.T, s *scene)) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLines()
-		s := &Server{stopping: make(chan struct{}), done: make(chan struct{}), unwatched: make(chan struct{})}
-		s.Timeouts = given.complete()
-		s.Log = slog.New(l)
-		s.To = address(t, "echo:")
-		s.LogRate = -1
-		s.book.open()
+		s := newServer(&Config{Log: slog.New(l), LogRate: -1})
+		p := barePath(s, given)
+		s.sweepAt.Store(int64(s.watchEvery(&plan{routes: []Route{p.route.Route}})))
 		if err := serverKind.Init(s, nil, s.Policy); err != nil {
 			t.Fatal(err)
 		}
 		go s.keep()
 		go s.watch()
-		c := newPipeConn(t, s)
+		c := newPipeConn(t, p)
 		f(t, &scene{s, c, l})
 		c.end(Killed)
 		c.drop()
@@ -42,9 +40,17 @@ func inScene(t *testing.T, given Timeouts, f func(t *testing.T, s *scene)) {
 	})
 }
 
-func newPipeConn(t *testing.T, s *Server) *conn {
+func newPipeConn(t *testing.T, p *path) *conn {
 	t.Helper()
-	c := &conn{path: &path{s: s}, began: time.Since(epoch)}
+	pool, err := upstream.Open(upstream.Config{Name: "pipe", Targets: []upstream.Target{{Address: address(t, "echo:")}}}, upstream.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	s := p.s
+	c := bareConn(p)
+	c.began = time.Since(epoch)
+	c.takes(pool.TryTake(c.source()))
 	if err := connKind.Init(c, &s.node, s.Policy); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +61,6 @@ func newPipeConn(t *testing.T, s *Server) *conn {
 			t.Fatal(err)
 		}
 	}
-	c.dialled = true
 	if err := c.take(); err != nil {
 		t.Fatal(err)
 	}
