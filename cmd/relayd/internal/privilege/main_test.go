@@ -1,0 +1,9 @@
+package privilege
+
+import (
+	"testing"
+
+	"relayd/tests/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
