@@ -4,11 +4,13 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
 
 	"relayd/relay"
+	"relayd/relay/upstream"
 )
 
 func reader(s string) io.Reader {
@@ -24,7 +26,7 @@ func TestAnswersAreAsTheReferenceSays(t *testing.T) {
 	r := start(t)
 	x := check(t, r.client)
 	c, info := r.one(t)
-	if info.State != "open" || info.Client != c.LocalAddr().String() || info.Up.In != 5 || info.Down.Out != 5 || info.Route != Route {
+	if info.State != "open" || info.Client != c.LocalAddr().String() || info.Up.In != 5 || info.Down.Out != 5 || info.Route != relay.DefaultName {
 		t.Errorf("it is listed as %+v", info)
 	}
 	if d := r.detail(t, info.ID); d.ID != info.ID || len(d.Resources) < 7 {
@@ -71,6 +73,10 @@ func TestAnswersAreAsTheReferenceSays(t *testing.T) {
 	if _, err := r.client.Stages(t.Context(), StagesRequest{Op: "add", Direction: "up", Stage: "count"}); err != nil {
 		t.Error(err)
 	}
+	wantUpstreams(t, r)
+	if change, err := r.client.Reload(t.Context(), ReloadRequest{}); err != nil || change.File != "relayd.yaml" {
+		t.Errorf("reload: %+v, %v", change, err)
+	}
 	if status, text := r.do(t, "POST", "/v1/drain", ""); status != 202 {
 		t.Errorf("POST /v1/drain: %d %s", status, text)
 	}
@@ -78,6 +84,39 @@ func TestAnswersAreAsTheReferenceSays(t *testing.T) {
 		if name := e.method + " " + e.path; !x.seen[name] && e.path != "/v1/conns/{id}/tap" { // which has its own
 			t.Errorf("%s was never answered", name)
 		}
+	}
+}
+
+// wantUpstreams looks at the one target, and puts it down and up.
+func wantUpstreams(t testing.TB, r *rig) {
+	t.Helper()
+	list, err := r.client.Upstreams(t.Context())
+	if err != nil || len(list.Upstreams) != 1 || len(list.Upstreams[0].Members) != 1 {
+		t.Fatalf("upstreams: %+v, %v", list, err)
+	}
+	name, target := list.Upstreams[0].Name, list.Upstreams[0].Members[0].Target
+	if status, text := r.do(t, "GET", "/v1/upstreams/"+name+"/targets/"+url.PathEscape(target), ""); status != 200 {
+		t.Errorf("GET of a target: %d %s", status, text)
+	}
+	for _, tt := range []struct {
+		q    TargetRequest
+		want upstream.State
+	}{
+		{TargetRequest{State: "down", DryRun: true}, upstream.Up},
+		{TargetRequest{State: "down"}, upstream.Down},
+		{TargetRequest{State: "drain"}, upstream.Draining},
+		{TargetRequest{State: "up"}, upstream.Up},
+	} {
+		got, err := r.client.SetTarget(t.Context(), name, target, tt.q)
+		if err != nil || len(got.Members) != 1 || got.Members[0].State != tt.want {
+			t.Errorf("%+v: %+v, %v", tt.q, got, err)
+		}
+	}
+	if _, err := r.client.SetTarget(t.Context(), name, "other", TargetRequest{State: "up"}); !isCode(err, "no_such_target") {
+		t.Errorf("a target that there is not: %v", err)
+	}
+	if _, err := r.client.SetTarget(t.Context(), name, target, TargetRequest{State: "ejected"}); !isCode(err, "bad_request") {
+		t.Errorf("a state that nobody can put it into: %v", err)
 	}
 }
 

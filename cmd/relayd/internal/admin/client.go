@@ -21,8 +21,13 @@ type Client struct {
 	at    string // for errors
 	base  string
 	token string
+	most  int64 // bytes of an answer: maxAnswer, but in tests
 	http  *http.Client
 }
+
+// maxAnswer is more than a relayd with a million conns answers with: whoever is at
+// its address may not know an end.
+const maxAnswer = 1 << 30
 
 // ErrUnreachable is that nobody answers at the address of the admin API.
 var ErrUnreachable = errors.New("no relayd answers")
@@ -33,7 +38,7 @@ const dialTime = 5 * time.Second
 // NewClient returns a client for an address that a relayd serves, which is not
 // asked before the first call. token is "" for none.
 func NewClient(a socket.Address, token string) (*Client, error) {
-	c := &Client{at: a.String(), base: "http://relayd", token: token}
+	c := &Client{at: a.String(), base: "http://relayd", token: token, most: maxAnswer}
 	network, address := "unix", a.Path
 	switch a.Kind {
 	case socket.Unix:
@@ -96,6 +101,25 @@ func (c *Client) Resources(ctx context.Context, orphans bool) (Resources, error)
 func (c *Client) Routes(ctx context.Context) (Routes, error) {
 	var out Routes
 	return out, c.do(ctx, "GET", "/v1/routes", nil, nil, &out)
+}
+
+// Upstreams lists the upstreams and their targets.
+func (c *Client) Upstreams(ctx context.Context) (Upstreams, error) {
+	var out Upstreams
+	return out, c.do(ctx, "GET", "/v1/upstreams", nil, nil, &out)
+}
+
+// SetTarget puts a target into a state by hand.
+func (c *Client) SetTarget(ctx context.Context, upstream, target string, q TargetRequest) (TargetState, error) {
+	var out TargetState
+	path := "/v1/upstreams/" + url.PathEscape(upstream) + "/targets/" + url.PathEscape(target)
+	return out, c.do(ctx, "POST", path, nil, q, &out)
+}
+
+// Reload has the configuration read again.
+func (c *Client) Reload(ctx context.Context, q ReloadRequest) (Reload, error) {
+	var out Reload
+	return out, c.do(ctx, "POST", "/v1/reload", nil, q, &out)
 }
 
 // Stages changes the stages of a route, or of conns.
@@ -167,7 +191,12 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, in, 
 	if answer.StatusCode >= 300 {
 		return refusal(answer)
 	}
-	if err := json.NewDecoder(answer.Body).Decode(out); err != nil {
+	body := &io.LimitedReader{R: answer.Body, N: c.most}
+	err = json.NewDecoder(body).Decode(out)
+	if err != nil && body.N == 0 {
+		err = fmt.Errorf("it is longer than %d bytes: is this a relayd?", c.most)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: the answer to %s %s: %w", c.at, method, path, err)
 	}
 	return nil

@@ -20,6 +20,9 @@ func (s *Server) conns(r *request) error {
 		return err
 	}
 	list := s.Relay.Conns()
+	if err := s.knows(f, list); err != nil {
+		return err
+	}
 	out := Conns{Total: len(list), Conns: make([]Conn, 0, len(list))}
 	for i := range list {
 		if f.matches(&list[i]) {
@@ -48,7 +51,7 @@ func (s *Server) conn(r *request) error {
 	if !ok {
 		return noConn(r.PathValue("id"))
 	}
-	return r.answer(http.StatusOK, detailOf(&d, s.Relay.Timeouts))
+	return r.answer(http.StatusOK, detailOf(&d))
 }
 
 // noConn is that none has that id: it has ended, or never was.

@@ -14,5 +14,7 @@
 //
 // Input is strict: a parameter or a key that is not known, a value that is none
 // of its kind, a body that is too large or too slow is an error that says so.
-// Answers are snapshots: none of them stops a conn, however slowly it is read.
+// Answers are snapshots: none of them stops a conn, however slowly it is read. Nor
+// does who asks slowly, or does not read, keep others from asking: what a listener
+// has under way is bounded, and such a one makes room.
 package admin

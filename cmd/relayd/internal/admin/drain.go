@@ -51,7 +51,7 @@ func optional(name string, s *Seconds) (*time.Duration, error) {
 // drainProgress answers once, or, to who asks for text/event-stream, at every
 // change until the drain is over, or the relay ends.
 func (s *Server) drainProgress(r *request) error {
-	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+	if !wantsEvents(r.Request) {
 		return r.answer(http.StatusOK, s.Drainer.Progress())
 	}
 	r.w.Header().Set("Content-Type", "text/event-stream")
@@ -81,6 +81,11 @@ func (s *Server) drainProgress(r *request) error {
 			return nil
 		}
 	}
+}
+
+// wantsEvents reports whether a request is for events, rather than for an answer.
+func wantsEvents(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/event-stream")
 }
 
 // event sends a server-sent event; its name is "progress", or "over" for the

@@ -13,6 +13,9 @@ type endpoint struct {
 	params       []string // of the query
 	body         any      // a zero value of what it reads, nil for nothing
 	serve        func(*Server, *request) error
+	// long reports whether an answer takes time: it goes on until somebody ends
+	// it, or is dear. Nil: none does.
+	long func(*http.Request) bool
 }
 
 // endpoints are all that there is, besides pprof.
@@ -26,11 +29,15 @@ func endpoints() []endpoint {
 		{method: "GET", path: "/v1/conns", watch: true, params: conns, serve: (*Server).conns},
 		{method: "GET", path: "/v1/conns/{id}", watch: true, serve: (*Server).conn},
 		{method: "DELETE", path: "/v1/conns/{id}", params: []string{"how", "within"}, serve: (*Server).killOne},
-		{method: "GET", path: "/v1/conns/{id}/tap", params: []string{"at"}, serve: (*Server).tap},
+		{method: "GET", path: "/v1/conns/{id}/tap", params: []string{"at"}, serve: (*Server).tap, long: always},
 		{method: "GET", path: "/v1/routes", watch: true, serve: (*Server).routeList},
+		{method: "GET", path: "/v1/upstreams", watch: true, serve: (*Server).upstreams},
+		{method: "GET", path: "/v1/upstreams/{upstream}/targets/{target}", watch: true, serve: (*Server).target},
+		{method: "POST", path: "/v1/upstreams/{upstream}/targets/{target}", body: TargetRequest{}, serve: (*Server).setTarget},
+		{method: "POST", path: "/v1/reload", body: ReloadRequest{}, serve: (*Server).reload},
 		{method: "POST", path: "/v1/stages", body: StagesRequest{}, serve: (*Server).stages},
 		{method: "POST", path: "/v1/kill", body: KillRequest{}, serve: (*Server).kill},
-		{method: "GET", path: "/v1/drain", watch: true, serve: (*Server).drainProgress},
+		{method: "GET", path: "/v1/drain", watch: true, serve: (*Server).drainProgress, long: wantsEvents},
 		{method: "POST", path: "/v1/drain", body: DrainRequest{}, serve: (*Server).drain},
 		{method: "GET", path: "/v1/resources", watch: true, params: []string{"orphans"}, serve: (*Server).resources},
 	}
@@ -38,40 +45,52 @@ func endpoints() []endpoint {
 
 // profiles answers what net/http/pprof does, with its own parameters.
 func profiles(s *Server, r *request) error {
-	r.longLived()
-	switch strings.TrimPrefix(r.URL.Path, "/debug/pprof/") {
+	w := piecewise{r.w, r}
+	switch strings.TrimPrefix(r.URL.Path, pprofPath) {
 	case "cmdline":
-		pprof.Cmdline(r.w, r.Request)
+		pprof.Cmdline(w, r.Request)
 	case "profile":
-		pprof.Profile(r.w, r.Request)
+		pprof.Profile(w, r.Request)
 	case "symbol":
-		pprof.Symbol(r.w, r.Request)
+		pprof.Symbol(w, r.Request)
 	case "trace":
-		pprof.Trace(r.w, r.Request)
+		pprof.Trace(w, r.Request)
 	default:
-		pprof.Index(r.w, r.Request)
+		pprof.Index(w, r.Request)
 	}
 	return nil
 }
 
+const pprofPath = "/debug/pprof/"
+
+func always(*http.Request) bool { return true }
+
+// piecewise is a ResponseWriter of which each Write has its own time.
+type piecewise struct {
+	http.ResponseWriter
+	r *request
+}
+
+func (w piecewise) Write(p []byte) (int, error) { return w.r.Write(p) }
+
 // routes makes a handler of the endpoints that a listener may serve.
-func (s *Server) routes(view bool) http.Handler {
+func (s *Server) routes(l *listener) http.Handler {
 	mux := http.NewServeMux()
 	allowed := make(map[string][]string) // methods, by path
 	for _, e := range endpoints() {
-		if view && !e.watch {
+		if l.View && !e.watch {
 			continue
 		}
 		allowed[e.path] = append(allowed[e.path], e.method)
-		mux.Handle(e.method+" "+e.path, &handler{s, e})
+		mux.Handle(e.method+" "+e.path, &handler{s, l, e})
 	}
 	for path, methods := range allowed {
-		mux.Handle(path, &handler{s, endpoint{path: path, serve: onlyMethods(methods)}})
+		mux.Handle(path, &handler{s, l, endpoint{path: path, serve: onlyMethods(methods)}})
 	}
-	if !view {
-		mux.Handle("GET /debug/pprof/", &handler{s, endpoint{params: anyParams, serve: profiles}})
+	if !l.View {
+		mux.Handle("GET "+pprofPath, &handler{s, l, endpoint{params: anyParams, serve: profiles, long: always}})
 	}
-	mux.Handle("/", &handler{s, endpoint{params: anyParams, serve: notFound}})
+	mux.Handle("/", &handler{s, l, endpoint{params: anyParams, serve: notFound}})
 	return mux
 }
 

@@ -8,6 +8,11 @@ import (
 	"strings"
 )
 
+// maxEvent is more than the progress of a drain takes.
+const maxEvent = 64 << 10
+
+var errLongEvent = fmt.Errorf("the progress of the drain cannot be read: a step has more than %d KiB", maxEvent>>10)
+
 // readEvents reads server-sent events until the one that is called "over". The
 // format is that of the HTML standard, section 9.2; what our server does not
 // send is skipped.
@@ -22,7 +27,10 @@ func readEvents(r io.Reader, f func(Drain)) error {
 		case "event":
 			name = value
 		case "data":
-			data += value
+			if len(data)+len(value) > maxEvent {
+				return errLongEvent
+			}
+			data += value + "\n"
 		case "":
 			if line != "" || data == "" {
 				continue // a comment, or an event of nothing

@@ -26,6 +26,8 @@ var conditions = map[string]func(value string) (func(*relay.ConnInfo) bool, erro
 	"all":        allCondition,
 	"route":      routeCondition,
 	"listener":   listenerCondition,
+	"upstream":   upstreamCondition,
+	"target":     targetCondition,
 	"client":     clientCondition,
 	"state":      stateCondition,
 	"older-than": olderCondition,
@@ -38,11 +40,13 @@ var FilterWords = slices.Sorted(maps.Keys(conditions))
 // FilterHelp explains them, a line each.
 const FilterHelp = `all=true              every conn
 client=10.0.0.0/8     whose client has an address in that network, or that address
-state=half-closed     in that state: dialling, open, half-closed, lingering, closing
+state=half-closed     in that state: opening, dialling, open, half-closed, lingering, closing
 older-than=1h         accepted longer ago
 idle-for=5m           of which no byte has moved for longer
-listener=ADDRESS      accepted there, as ps writes it
+listener=NAME         accepted there: its name, or its address if it has none
 route=default         of that route
+upstream=NAME         of that upstream
+target=NAME           of an upstream's target of that name
 `
 
 // ParseFilter reads conditions as a command line has them: state=open. Several in
@@ -136,10 +140,18 @@ func allCondition(value string) (func(*relay.ConnInfo) bool, error) {
 }
 
 func routeCondition(value string) (func(*relay.ConnInfo) bool, error) {
-	if value != Route {
-		return nil, fmt.Errorf("no such route: there is %s", Route)
+	if value == "" {
+		return nil, fmt.Errorf("no such route: it has a name")
 	}
-	return func(*relay.ConnInfo) bool { return true }, nil
+	return func(c *relay.ConnInfo) bool { return c.Route == value }, nil
+}
+
+func upstreamCondition(value string) (func(*relay.ConnInfo) bool, error) {
+	return func(c *relay.ConnInfo) bool { return c.Pool == value }, nil
+}
+
+func targetCondition(value string) (func(*relay.ConnInfo) bool, error) {
+	return func(c *relay.ConnInfo) bool { return c.Target == value }, nil
 }
 
 func listenerCondition(value string) (func(*relay.ConnInfo) bool, error) {
@@ -166,7 +178,7 @@ func clientCondition(value string) (func(*relay.ConnInfo) bool, error) {
 	}, nil
 }
 
-var states = []relay.ConnState{relay.Dialling, relay.Open, relay.HalfOpen, relay.Lingering, relay.ShutDown}
+var states = []relay.ConnState{relay.Opening, relay.Dialling, relay.Open, relay.HalfOpen, relay.Lingering, relay.ShutDown}
 
 func stateCondition(value string) (func(*relay.ConnInfo) bool, error) {
 	if !slices.Contains(states, relay.ConnState(value)) {

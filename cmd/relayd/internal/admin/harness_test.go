@@ -71,8 +71,8 @@ func start(t testing.TB, more ...Listen) *rig {
 		t.Fatal(err)
 	}
 	r.api = api
-	r.api.headerTime, r.api.readTime = time.Second, time.Second
-	r.api.Serve(Config{Relay: r.relay, Drainer: r.drain, Metrics: metrics.Handler(r.relay, nil), Log: slog.New(slog.DiscardHandler)})
+	r.api.headerTime, r.api.readTime, r.api.writeTime = time.Second, time.Second, time.Second
+	r.api.Serve(Config{Relay: r.relay, Drainer: r.drain, Metrics: metrics.Handler(r.relay, nil, nil), Reload: reloadNothing, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(r.api.Close)
 	r.client = client(t, api.Addrs()[0], "")
 	return r
@@ -187,4 +187,9 @@ func (d *fakeDrainer) set(p Drain) {
 	if p.Over {
 		close(d.over)
 	}
+}
+
+// reloadNothing stands for a configuration that says what it did.
+func reloadNothing(context.Context, bool) (Reload, error) {
+	return ReloadOf("relayd.yaml", false, &relay.Change{}), nil
 }

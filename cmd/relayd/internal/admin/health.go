@@ -34,11 +34,6 @@ func (s *Server) ready(r *request) error {
 	return s.health(r)
 }
 
-func (s *Server) metrics(r *request) error {
-	s.Metrics.ServeHTTP(r.w, r.Request)
-	return nil
-}
-
 //go:embed openapi.yaml
 var reference []byte
 

@@ -29,6 +29,9 @@ func (s *Server) kill(r *request) error {
 		return e
 	}
 	list := s.Relay.Conns()
+	if err := s.knows(q.Filter, list); err != nil {
+		return err
+	}
 	var chosen []Kill
 	for _, id := range choose(q.IDs, q.Filter, list) {
 		chosen = append(chosen, Kill{ID: id})

@@ -13,6 +13,8 @@ type listener struct {
 	Listen
 	s  *Server
 	on *socket.Listener
+	peers
+	slots slots
 }
 
 // The places of the API's sockets in the tree.
@@ -40,21 +42,40 @@ func (s *Server) listen(ctx context.Context, l Listen) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &listener{l, s, on}, nil
+	return &listener{Listen: l, s: s, on: on, slots: newSlots()}, nil
 }
 
-// Accept waits for a connection.
+// Accept waits for a connection. What is wrong with one is no reason to accept
+// no more, and what may pass says so: an http.Server ends with other errors.
 func (l *listener) Accept() (net.Conn, error) {
-	in, err := l.on.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		in, err := l.on.Accept()
+		switch {
+		case socket.IsExhausted(err):
+			return nil, passing{err}
+		case err != nil:
+			return nil, err
+		}
+		c, err := in.Open(socket.At{Parent: &l.s.node, Place: clientPlace})
+		if err != nil {
+			return nil, err
+		}
+		nc, err := socket.NewConn(c)
+		if err != nil {
+			return nil, err
+		}
+		if h := l.hold(nc); h != nil {
+			return h, nil
+		}
 	}
-	c, err := in.Open(socket.At{Parent: &l.s.node, Place: clientPlace})
-	if err != nil {
-		return nil, err
-	}
-	return socket.NewConn(c)
 }
+
+// A passing error is one that http.Server waits for to pass.
+type passing struct{ error }
+
+func (p passing) Unwrap() error   { return p.error }
+func (p passing) Timeout() bool   { return false }
+func (p passing) Temporary() bool { return true }
 
 // Close stops accepting, and removes a socket file.
 func (l *listener) Close() error { return l.on.Drop(context.Background()) }

@@ -13,6 +13,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+
+	"relayd/relay/upstream"
 )
 
 func document(t testing.TB) *openapi3.T {
@@ -59,6 +61,9 @@ func TestReferenceHasTheEndpoints(t *testing.T) {
 		if watch, _ := o.Extensions["x-watch"].(bool); watch != e.watch {
 			t.Errorf("%s: for watchers is %t, and the reference says %t", name, e.watch, watch)
 		}
+		if o.Responses.Value("403") == nil {
+			t.Errorf("%s: the reference has no 403, which pages in browsers get", name)
+		}
 		if body := o.RequestBody != nil; body != (e.body != nil) {
 			t.Errorf("%s: takes a body is %t, and the reference says %t", name, e.body != nil, body)
 		}
@@ -73,7 +78,9 @@ func TestReferenceHasTheTypes(t *testing.T) {
 	schemas := document(t).Components.Schemas
 	for _, v := range []any{Conns{}, Conn{}, Direction{}, ConnDetail{}, Socket{}, Resource{}, Resources{}, KillRequest{},
 		Kills{}, Kill{}, Proof{}, DrainRequest{}, Drain{}, Health{},
-		Flow{}, Routes{}, RouteInfo{}, StagesRequest{}, StagesChange{}, ConnChange{}} {
+		Flow{}, Routes{}, RouteInfo{}, StagesRequest{}, StagesChange{}, ConnChange{},
+		ReloadRequest{}, Reload{}, Changes{}, Upstreams{}, upstream.Status{}, upstream.MemberStatus{}, upstream.NameStatus{},
+		TargetRequest{}, TargetState{}} {
 		kind := reflect.TypeOf(v)
 		s := schemas[kind.Name()]
 		if s == nil {
@@ -110,7 +117,7 @@ func keysOf(kind reflect.Type) map[string]bool {
 			continue
 		}
 		name, rest, _ := strings.Cut(f.Tag.Get("json"), ",")
-		keys[name] = rest == "omitempty"
+		keys[name] = rest == "omitempty" || rest == "omitzero"
 	}
 	return keys
 }

@@ -15,14 +15,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"relayd/cmd/relayd/internal/screen"
 )
 
 // Limits of a request.
 const (
-	maxBody     = 1 << 20          // of a request: a kill may name many
-	readTime    = 10 * time.Second // for a body
-	writeTime   = 30 * time.Second // for an answer, or for a piece of a long one
-	maxRequests = 32               // at once; more get a 503
+	maxBody   = 1 << 20          // of a request: a kill may name many
+	readTime  = 10 * time.Second // for a body
+	writeTime = 30 * time.Second // for an answer, or for a piece of a long one
 )
 
 // A request is one under way.
@@ -30,8 +31,15 @@ type request struct {
 	*http.Request
 	w     http.ResponseWriter
 	query url.Values
-	body  any // a pointer to what the endpoint reads
+	text  []byte // the body as it came
+	body  any    // a pointer to what the endpoint reads
 	to    *http.ResponseController
+
+	writeTime time.Duration
+}
+
+func (s *Server) request(w http.ResponseWriter, r *http.Request) *request {
+	return &request{Request: r, w: w, to: http.NewResponseController(w), writeTime: s.writeTime}
 }
 
 // An Error is what a request is answered with that came to nothing.
@@ -60,32 +68,45 @@ func badRequest(format string, args ...any) *Error {
 // anyParams stands for parameters that somebody else looks at.
 var anyParams = []string{"*"}
 
-// A handler serves an endpoint.
+// A handler serves an endpoint at a listener.
 type handler struct {
 	s *Server
+	l *listener
 	e endpoint
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
-	r := &request{Request: hr, w: w, to: http.NewResponseController(w)}
-	r.to.SetWriteDeadline(time.Now().Add(writeTime))
+	r := h.s.request(w, hr)
 	if err := h.serve(r); err != nil {
 		h.s.refuse(r, err)
 	}
 }
 
+// serve reads the request before it takes a slot: who sends slowly holds none.
 func (h *handler) serve(r *request) error {
-	select {
-	case h.s.slots <- struct{}{}:
-		defer func() { <-h.s.slots }()
-	default:
-		r.w.Header().Set("Retry-After", "1")
-		return fail(http.StatusServiceUnavailable, "busy", "%d requests are under way, which is the most", maxRequests)
-	}
 	if err := r.read(&h.e, h.s.readTime); err != nil {
 		return err
 	}
+	leave, err := h.l.take(r, h.e.long != nil && h.e.long(r.Request))
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if err := r.decode(&h.e); err != nil {
+		return err
+	}
 	return h.e.serve(h.s, r)
+}
+
+// bound gives a request its times, before anything is made of it: those for its
+// body, which may never come, and for an answer that nobody may read. Without a
+// body there is nothing to wait for: an answer that goes on is not to be cut.
+func (r *request) bound(readTime time.Duration) {
+	now := time.Now()
+	if r.ContentLength != 0 {
+		r.to.SetReadDeadline(now.Add(readTime))
+	}
+	r.to.SetWriteDeadline(now.Add(r.writeTime))
 }
 
 // read takes the request apart, as strictly as there is something to say.
@@ -112,20 +133,17 @@ func (r *request) read(e *endpoint, readTime time.Duration) (err error) {
 		}
 		return nil
 	}
-	r.body = reflect.New(reflect.TypeOf(e.body)).Interface()
 	return r.readBody(readTime)
 }
 
-// readBody reads JSON, all of it and nothing else. No body at all is the zero
-// value.
+// readBody reads the body, all of it. Whoever sends slowly is not waited for:
+// bound has seen to it; whoever waits for an answer may.
 func (r *request) readBody(readTime time.Duration) error {
 	if kind := r.Header.Get("Content-Type"); kind != "" {
 		if is, _, err := mime.ParseMediaType(kind); err != nil || is != "application/json" {
 			return fail(http.StatusUnsupportedMediaType, "not_json", "the body is %q: it is to be application/json", kind)
 		}
 	}
-	// Whoever sends slowly is not waited for; whoever waits for an answer may.
-	r.to.SetReadDeadline(time.Now().Add(readTime))
 	text, err := io.ReadAll(http.MaxBytesReader(r.w, r.Body, maxBody))
 	var large *http.MaxBytesError
 	switch {
@@ -137,10 +155,21 @@ func (r *request) readBody(readTime time.Duration) error {
 		return badRequest("the body cannot be read: %v", err)
 	}
 	r.to.SetReadDeadline(time.Time{})
-	if len(bytes.TrimSpace(text)) == 0 {
+	r.text = text
+	return nil
+}
+
+// decode makes of the body what it is: JSON, and nothing after it. No body at all
+// is the zero value.
+func (r *request) decode(e *endpoint) error {
+	if e.body == nil {
 		return nil
 	}
-	d := json.NewDecoder(bytes.NewReader(text))
+	r.body = reflect.New(reflect.TypeOf(e.body)).Interface()
+	if len(bytes.TrimSpace(r.text)) == 0 {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(r.text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(r.body); err != nil {
 		return badRequest("the body is not what it is to be: %v", strings.TrimPrefix(err.Error(), "json: "))
@@ -160,19 +189,16 @@ func (r *request) answer(status int, v any) error {
 	r.w.Header().Set("Content-Type", "application/json")
 	r.w.Header().Set("Cache-Control", "no-store")
 	r.w.WriteHeader(status)
-	r.w.Write(append(text, '\n')) // who has gone does not need it
+	screen.EscapeJSON(r.w).Write(append(text, '\n')) // who has gone does not need it
 	return nil
 }
-
-// longLived lets an answer take as long as it does.
-func (r *request) longLived() { r.to.SetWriteDeadline(time.Time{}) }
 
 // flush sends what was written. Whoever does not take it in time is given up.
 func (r *request) flush() error { return r.to.Flush() }
 
-// Write writes a piece of a long answer.
+// Write writes a piece of a long answer, which has its own time.
 func (r *request) Write(p []byte) (int, error) {
-	r.to.SetWriteDeadline(time.Now().Add(writeTime))
+	r.to.SetWriteDeadline(time.Now().Add(r.writeTime))
 	return r.w.Write(p)
 }
 

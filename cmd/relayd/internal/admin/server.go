@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"relayd/lifetime"
 	"relayd/relay"
 	"relayd/socket"
+	"relayd/transform"
 )
 
 // A Listen is a place to serve at.
@@ -27,7 +29,13 @@ type Config struct {
 	Relay   *relay.Server
 	Drainer Drainer
 	Metrics http.Handler // what /metrics answers
-	Log     *slog.Logger
+	// Allows returns why the process could not open what a stage needs, or nil.
+	// Nil allows all stages.
+	Allows func(transform.Stage) error
+	// Reload reads the configuration again and follows it, or only says what
+	// that would change. Its error may have several lines. Nil has none.
+	Reload func(ctx context.Context, dryRun bool) (Reload, error)
+	Log    *slog.Logger
 }
 
 // A Drainer ends the relay, and with it the process.
@@ -48,13 +56,12 @@ type Server struct {
 	Config
 	log       *slog.Logger
 	listeners []*listener
-	slots     chan struct{} // one for each request under way
 	serving   sync.WaitGroup
 	servers   []*http.Server
 	ctx       context.Context // ends with the server: long answers end with it
 	stop      context.CancelFunc
 
-	headerTime, readTime time.Duration // the constants, but in tests
+	headerTime, readTime, writeTime time.Duration // the constants, but in tests
 }
 
 var serverKind = lifetime.NewKind(lifetime.Hooks[Server]{Name: "admin"})
@@ -73,7 +80,7 @@ const (
 // New opens the listeners. Nothing is answered before [Server.Serve]. When it
 // fails nothing is left open.
 func New(ctx context.Context, at []Listen) (*Server, error) {
-	s := &Server{slots: make(chan struct{}, maxRequests), headerTime: headerTime, readTime: readTime}
+	s := &Server{headerTime: headerTime, readTime: readTime, writeTime: writeTime}
 	if err := serverKind.Init(s, nil, lifetime.Refcount); err != nil {
 		return nil, err
 	}
@@ -106,10 +113,12 @@ func (s *Server) Serve(c Config) {
 	}
 	for _, l := range s.listeners {
 		server := &http.Server{
-			Handler:           s.guard(l.Listen, s.routes(l.View)),
+			Handler:           s.guard(l.Listen, s.routes(l)),
 			ReadHeaderTimeout: s.headerTime,
 			IdleTimeout:       idleTime,
 			MaxHeaderBytes:    maxHeader,
+			ConnState:         l.turned,
+			ConnContext:       withPeer,
 			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		}
 		s.servers = append(s.servers, server)
@@ -127,16 +136,33 @@ func (s *Server) serve(server *http.Server, l *listener) {
 
 // guard lets requests through that may come.
 func (s *Server) guard(l Listen, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if l.Token != "" && !bears(r, l.Token) {
+	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
+		r := s.request(w, hr)
+		r.bound(s.readTime)
+		if r.Header.Get("Origin") != "" {
+			w.Header().Set("Connection", "close") // who may not ask is not waited for
+			// A page in somebody's browser: no client of ours sends it, and no
+			// page has business here, whatever name led it to this address.
+			s.refuse(r, fail(http.StatusForbidden, "browser", "the request is a web page's, and is not for one to make"))
+			return
+		}
+		if l.Token != "" && !bears(hr, l.Token) {
+			w.Header().Set("Connection", "close")
 			w.Header().Set("WWW-Authenticate", `Bearer realm="relayd"`)
 			e := fail(http.StatusUnauthorized, "no_token", "the request does not bear the token of this address")
 			e.Hint = "send Authorization: Bearer, and what the token file holds"
-			s.refuse(&request{Request: r, w: w, to: http.NewResponseController(w)}, e)
+			s.refuse(r, e)
 			return
 		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, hr)
 	})
+}
+
+// peerKey is where the context of a request has its connection.
+type peerKey struct{}
+
+func withPeer(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, peerKey{}, c)
 }
 
 // bears reports whether a request has the token. It takes as long whatever part

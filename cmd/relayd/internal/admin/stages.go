@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/http"
 	"sync"
 	"time"
@@ -67,7 +68,7 @@ const (
 // the answer comes.
 func (s *Server) stages(r *request) error {
 	q := r.body.(*StagesRequest)
-	edit, err := q.edit()
+	edit, err := q.edit(s.Allows)
 	if err != nil {
 		return err
 	}
@@ -76,12 +77,20 @@ func (s *Server) stages(r *request) error {
 		return err
 	}
 	out := StagesChange{DryRun: q.DryRun}
-	for _, id := range choose(q.IDs, q.Filter, s.Relay.Conns()) {
+	conns := s.Relay.Conns()
+	if err := s.knows(q.Filter, conns); err != nil {
+		return err
+	}
+	for _, id := range choose(q.IDs, q.Filter, conns) {
 		out.Conns = append(out.Conns, ConnChange{ID: id})
 	}
 	if q.Route != "" {
-		route, err := s.editRoute(edit, q.DryRun)
-		if err != nil {
+		route, err := s.editRoute(q.Route, edit, q.DryRun)
+		var wrong *Error
+		switch {
+		case errors.As(err, &wrong):
+			return err
+		case err != nil:
 			return fail(http.StatusConflict, "no_such_stage", "%v", err)
 		}
 		out.Route = route
@@ -89,7 +98,9 @@ func (s *Server) stages(r *request) error {
 	// After the route, so that no conn is missed that is accepted meanwhile.
 	if q.Live {
 		for _, c := range s.Relay.Conns() {
-			out.Conns = append(out.Conns, ConnChange{ID: c.ID})
+			if c.Route == q.Route {
+				out.Conns = append(out.Conns, ConnChange{ID: c.ID})
+			}
 		}
 	}
 	r.to.SetWriteDeadline(time.Now().Add(within + writeTime))
@@ -109,8 +120,8 @@ func (s *Server) stages(r *request) error {
 	return r.answer(http.StatusOK, out)
 }
 
-// edit makes the change that is asked for.
-func (q *StagesRequest) edit() (relay.Edit, error) {
+// edit makes the change that is asked for, with a stage that is allowed.
+func (q *StagesRequest) edit(allows func(transform.Stage) error) (relay.Edit, error) {
 	var change func(transform.Chain) (transform.Chain, error)
 	var stage transform.Stage
 	var err error
@@ -119,8 +130,17 @@ func (q *StagesRequest) edit() (relay.Edit, error) {
 		if q.Stage == "" {
 			return nil, badRequest("op=%s needs a stage", q.Op)
 		}
-		if stage, err = transform.ParseStage(q.Stage); err != nil {
+		stage, err = transform.ParseStage(q.Stage)
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return nil, fail(http.StatusForbidden, "sandboxed", "%v: neither relayd's user nor its sandbox (--sandbox-path) may forbid it", err)
+		case err != nil:
 			return nil, badRequest("%v", err)
+		}
+		if allows != nil {
+			if err := allows(stage); err != nil {
+				return nil, fail(http.StatusForbidden, "sandboxed", "stage %s: %v", stage, err)
+			}
 		}
 	case "rm":
 		if q.Stage != "" {
@@ -159,7 +179,7 @@ func (q *StagesRequest) edit() (relay.Edit, error) {
 func (q *StagesRequest) scope() (within time.Duration, err error) {
 	conns := len(q.IDs) > 0 || !q.Filter.Empty()
 	if q.Route == "" && !conns {
-		q.Route = Route
+		q.Route = relay.DefaultName
 	}
 	within = q.Within.Duration()
 	switch {
@@ -167,8 +187,6 @@ func (q *StagesRequest) scope() (within time.Duration, err error) {
 		err = badRequest("it has ids or a filter, not both")
 	case conns && (q.Route != "" || q.Live):
 		err = badRequest("it is for a route, or for conns, not both; live changes all conns of the route")
-	case q.Route != "" && q.Route != Route:
-		err = badRequest("there is no route %q: there is %s", q.Route, Route)
 	case within < 0 || within > maxEditWithin:
 		err = badRequest("within: a change may take up to %v", maxEditWithin)
 	case within == 0:
@@ -178,16 +196,20 @@ func (q *StagesRequest) scope() (within time.Duration, err error) {
 }
 
 // editRoute changes the chains for the conns that come.
-func (s *Server) editRoute(edit relay.Edit, dryRun bool) (*RouteInfo, error) {
-	change := s.Relay.EditChains
-	if dryRun {
-		change = func(edit relay.Edit) (up, down transform.Chain, err error) { return edit(s.Relay.Chains()) }
-	}
-	up, down, err := change(edit)
+func (s *Server) editRoute(name string, edit relay.Edit, dryRun bool) (*RouteInfo, error) {
+	info, err := s.route(name)
 	if err != nil {
 		return nil, err
 	}
-	route := s.route(up, down)
+	if dryRun {
+		info.Up, info.Down, err = edit(info.Up, info.Down)
+	} else {
+		info.Up, info.Down, err = s.Relay.EditChains(name, edit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	route := routeOf(&info)
 	return &route, nil
 }
 

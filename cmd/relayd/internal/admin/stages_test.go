@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"relayd/relay"
 )
 
 // Stages are added, set and removed: on the route, in all conns, and in some.
@@ -20,7 +23,7 @@ func TestStages(t *testing.T) {
 		}
 		return change
 	}
-	change := ask(StagesRequest{Op: "add", Direction: "up", Stage: "count", DryRun: true, Live: true, Route: Route})
+	change := ask(StagesRequest{Op: "add", Direction: "up", Stage: "count", DryRun: true, Live: true, Route: relay.DefaultName})
 	if !slices.Equal(change.Route.Up, []string{"count"}) || len(change.Conns) != 1 || !slices.Equal(change.Conns[0].Up, []string{"count"}) {
 		t.Errorf("what it would be: %+v", change)
 	}
@@ -71,7 +74,7 @@ func TestStagesStrict(t *testing.T) {
 		"takes no stage":       {Op: "rm", Direction: "up", Stage: "count", At: "1"},
 		"needs to know":        {Op: "set", Direction: "up", Stage: "count"},
 		"ids or a filter":      {Op: "add", Direction: "up", Stage: "count", IDs: []string{info.ID}, Filter: all},
-		"for a route, or":      {Op: "add", Direction: "up", Stage: "count", IDs: []string{info.ID}, Route: Route},
+		"for a route, or":      {Op: "add", Direction: "up", Stage: "count", IDs: []string{info.ID}, Route: relay.DefaultName},
 		"live changes all":     {Op: "add", Direction: "up", Stage: "count", IDs: []string{info.ID}, Live: true},
 		"there is no route":    {Op: "add", Direction: "up", Stage: "count", Route: "other"},
 		"may take up to 5m0s":  {Op: "add", Direction: "up", Stage: "count", Within: 301},
@@ -82,7 +85,7 @@ func TestStagesStrict(t *testing.T) {
 			t.Errorf("%+v: %v, want %q", q, err, name)
 		}
 	}
-	if up, down := r.relay.Chains(); len(up)+len(down) > 0 || len(r.detail(t, info.ID).Up.Stages) > 0 {
+	if up, down, _ := r.relay.Chains(relay.DefaultName); len(up)+len(down) > 0 || len(r.detail(t, info.ID).Up.Stages) > 0 {
 		t.Error("something has changed")
 	}
 }
@@ -98,8 +101,7 @@ func TestStagesBlocked(t *testing.T) {
 	}
 	// The client reads nothing: what is on its way cannot leave.
 	go io.Copy(c, endless{})
-	for r.detail(t, info.ID).Down.State != "writing" {
-	}
+	r.untilStuck(t, info.ID)
 	rm := StagesRequest{Op: "rm", Direction: "down", At: "exec", IDs: add.IDs, Within: 0.2}
 	if change, err := r.client.Stages(t.Context(), rm); err != nil || change.Changed != 0 || !change.Conns[0].Blocked || change.Conns[0].Error == "" {
 		t.Errorf("%+v, %v; want a conn that is blocked", change, err)
@@ -110,6 +112,21 @@ func TestStagesBlocked(t *testing.T) {
 	}
 	if _, err := r.client.Conn(t.Context(), info.ID); !isCode(err, "no_such_conn") {
 		t.Errorf("after it was killed: %v", err)
+	}
+}
+
+// untilStuck waits until nothing leaves the conn: all buffers on the way are full.
+// That it writes is not enough, it may do so for a moment.
+func (r *rig) untilStuck(t *testing.T, id string) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for still, before := 0, int64(-1); still < 40; <-tick.C {
+		d := r.detail(t, id).Down
+		if still++; d.State != "writing" || d.Out != before {
+			still = 0
+		}
+		before = d.Out
 	}
 }
 

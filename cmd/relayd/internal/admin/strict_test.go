@@ -176,14 +176,14 @@ func TestSlowAndHostileClients(t *testing.T) {
 func TestBusy(t *testing.T) {
 	r := start(t)
 	for range maxRequests {
-		r.api.slots <- struct{}{}
+		r.api.listeners[0].slots.requests <- struct{}{}
 	}
 	status, text := r.do(t, "GET", "/v1/conns", "")
 	if status != 503 || !strings.Contains(text, "under way") {
 		t.Errorf("%d %s", status, text)
 	}
 	for range maxRequests {
-		<-r.api.slots
+		<-r.api.listeners[0].slots.requests
 	}
 	if status, _ := r.do(t, "GET", "/v1/conns", ""); status != 200 {
 		t.Errorf("afterwards: %d", status)

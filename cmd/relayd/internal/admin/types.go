@@ -22,9 +22,11 @@ type Conn struct {
 	ID       string    `json:"id"`
 	State    string    `json:"state"`
 	Route    string    `json:"route"`
-	Listener string    `json:"listener"`
+	Listener string    `json:"listener"` // by name
 	Client   string    `json:"client"`
-	Upstream string    `json:"upstream"`
+	Upstream string    `json:"upstream"` // the address
+	Pool     string    `json:"pool"`     // the upstream, by name
+	Target   string    `json:"target"`   // the upstream's target, by name
 	Age      Seconds   `json:"age_seconds"`
 	Idle     Seconds   `json:"idle_seconds"`
 	Up       Direction `json:"up"`
@@ -165,12 +167,10 @@ type Resources struct {
 	Resources []Resource `json:"resources"` // orphans first
 }
 
-// Route is the name of the one route that a command line makes.
-const Route = "default"
-
 func connOf(c *relay.ConnInfo) Conn {
 	return Conn{
-		ID: c.ID, State: string(c.State), Route: Route, Listener: c.Listener, Client: c.Client, Upstream: c.Upstream,
+		ID: c.ID, State: string(c.State), Route: c.Route, Listener: c.Listener, Client: c.Client, Upstream: c.Upstream,
+		Pool: c.Pool, Target: c.Target,
 		Age: seconds(c.Age), Idle: seconds(c.Idle), Up: directionOf(c.Up), Down: directionOf(c.Down), Loop: c.Loop,
 	}
 }
@@ -191,9 +191,9 @@ func directionOf(d relay.Direction) Direction {
 	return out
 }
 
-func detailOf(d *relay.ConnDetail, t relay.Timeouts) ConnDetail {
+func detailOf(d *relay.ConnDetail) ConnDetail {
 	return ConnDetail{
-		Conn: connOf(&d.ConnInfo), Resources: resourcesOf(d.Resources), Error: d.Error, Why: why(d, t),
+		Conn: connOf(&d.ConnInfo), Resources: resourcesOf(d.Resources), Error: d.Error, Why: why(d, d.Timeouts),
 		ClientEnd: socketOf(d.ClientSocket), UpstreamEnd: socketOf(d.UpstreamSocket),
 	}
 }

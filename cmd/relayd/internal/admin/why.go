@@ -28,6 +28,8 @@ func (s *sentences) say(format string, args ...any) { *s = append(*s, fmt.Sprint
 // state says how far the conn has come.
 func (s *sentences) state(d *relay.ConnDetail) {
 	switch d.State {
+	case relay.Opening:
+		s.say("It was accepted %s ago, and what it has to begin with has not come: a PROXY header, or a TLS handshake.", ago(d.Age))
 	case relay.Dialling:
 		s.say("It was accepted %s ago and still connects to %s.", ago(d.Age), d.Upstream)
 	case relay.Open:
@@ -130,6 +132,11 @@ func (s *sentences) bounds(d *relay.ConnDetail, t relay.Timeouts) {
 		}
 	}
 	switch d.State {
+	case relay.Opening:
+		if d.PrefaceTimeout > 0 {
+			s.say("The listener's preface timeout ends it in %s.", ago(max(0, d.PrefaceTimeout-d.Age)))
+		}
+		return
 	case relay.Dialling:
 		if t.Connect > 0 {
 			s.say("--connect-timeout ends it in %s.", ago(max(0, t.Connect-d.Age)))

@@ -39,12 +39,13 @@ type cell struct {
 	kind   kind
 	rounds int
 
-	root     root
-	mu       sync.Mutex
-	listener net.Listener
-	source   *socket.Listener
-	folder   string
-	paths    int // made in folder
+	root        root
+	mu          sync.Mutex
+	listener    net.Listener
+	source      *socket.Listener
+	folder      string
+	paths       int    // made in folder
+	certificate string // a file in it, of the kind tls; "" before
 
 	diffs []string // what differed
 	notes []Fact   // what was measured
@@ -53,7 +54,12 @@ type cell struct {
 // run runs the cell and returns what differed.
 func (c *cell) run(ctx context.Context) []string {
 	var cancel context.CancelFunc
-	c.ctx, cancel = context.WithTimeout(ctx, patience+time.Duration(c.rounds)*roundPatience)
+	bound := patience + time.Duration(c.rounds)*roundPatience
+	if c.kind == tlsKind {
+		c.rounds = max(1, c.rounds/tlsRounds)
+		bound += patience
+	}
+	c.ctx, cancel = context.WithTimeout(ctx, bound)
 	defer cancel()
 	if err := rootKind.Init(&c.root, nil, lifetime.Refcount); err != nil {
 		return []string{err.Error()}

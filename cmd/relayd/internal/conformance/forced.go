@@ -269,6 +269,11 @@ func (c *cell) acceptOne(p column) (*link, error) {
 		theirs.Close()
 		return nil, err
 	}
+	if c.kind == tlsKind {
+		if theirs, err = c.secure(sock, theirs); err != nil {
+			return nil, err
+		}
+	}
 	return linkOf(sock, nil, theirs), nil
 }
 

@@ -60,10 +60,14 @@ func (p netPeer) CloseWrite() error {
 
 // reset breaks the connection off, where the kind can.
 func (p netPeer) reset() {
-	if t, ok := p.Conn.(*net.TCPConn); ok {
+	c := p.Conn
+	if secure, ok := c.(tlsPeer); ok {
+		c = secure.raw // without a word
+	}
+	if t, ok := c.(*net.TCPConn); ok {
 		t.SetLinger(0)
 	}
-	p.Conn.Close()
+	c.Close()
 }
 
 // connect makes a connection of the cell's kind, whose parent has the policy.
@@ -82,7 +86,11 @@ func (c *cell) connect(policy lifetime.Policy) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := socket.FromConn(ours, socket.At{Parent: &c.root.Node, Policy: policy})
+	at := socket.At{Parent: &c.root.Node, Policy: policy}
+	if c.kind == tlsKind {
+		return c.connectTLS(ours, theirs, at)
+	}
+	s, err := socket.FromConn(ours, at)
 	if err != nil {
 		theirs.Close()
 		return nil, err
@@ -158,7 +166,7 @@ func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }
 func (c *cell) listen() (net.Listener, error) {
 	var lc net.ListenConfig
 	switch c.kind {
-	case tcp4:
+	case tcp4, tlsKind:
 		return lc.Listen(c.ctx, "tcp4", "127.0.0.1:0")
 	case tcp6:
 		return lc.Listen(c.ctx, "tcp6", "[::1]:0")
@@ -190,6 +198,8 @@ func (c *cell) address() (socket.Address, error) {
 		return socket.ParseAddress("tcp://127.0.0.1:0")
 	case tcp6:
 		return socket.ParseAddress("tcp://[::1]:0")
+	case tlsKind:
+		return c.tlsAddress()
 	}
 	path, err := c.socketPath()
 	if err != nil {

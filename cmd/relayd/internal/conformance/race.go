@@ -226,7 +226,7 @@ func raceLastDrop(c *cell) error {
 		return err
 	}
 	c.note("a shutdown against the last drop, %d times: the kernel's connection gone in %s", c.rounds, percent(gone, c.rounds))
-	if c.column == refcount && c.kind.tcp() && runtime.GOOS == "linux" {
+	if c.column == refcount && c.kind.tcp() && c.kind != tlsKind && runtime.GOOS == "linux" {
 		return c.naiveRace()
 	}
 	return nil

@@ -38,16 +38,17 @@ const (
 	library kind = iota
 	tcp4
 	tcp6
+	tlsKind
 	unix
 	kinds
 )
 
-var kindNames = [kinds]string{"library", "tcp4", "tcp6", "unix"}
+var kindNames = [kinds]string{"library", "tcp4", "tcp6", "tls", "unix"}
 
 func (k kind) String() string { return kindNames[k] }
 
 // tcp reports whether the kind has resets on the wire.
-func (k kind) tcp() bool { return k == tcp4 || k == tcp6 }
+func (k kind) tcp() bool { return k == tcp4 || k == tcp6 || k == tlsKind }
 
 // A row is a sequence of events, and what must come of it in each column.
 type row struct {

@@ -13,7 +13,7 @@ import (
 type Options struct {
 	// Rounds is how often the cells that race are repeated. Zero means 200.
 	Rounds int
-	// Kinds are the kinds to run over: library, tcp4, tcp6, unix. None means all.
+	// Kinds are the kinds to run over: library, tcp4, tcp6, tls, unix. None means all.
 	Kinds []string
 	// Rows are the numbers of the rows to run. None means all.
 	Rows []int

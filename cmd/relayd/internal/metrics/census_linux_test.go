@@ -30,7 +30,7 @@ func TestNoStraysUnderChurn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			web := &httptest.Server{Listener: c.Listener(ln), Config: &http.Server{Handler: Handler(s, c)}}
+			web := &httptest.Server{Listener: c.Listener(ln), Config: &http.Server{Handler: Handler(s, c, nil)}}
 			web.Start()
 			defer web.Close()
 			p.do(t, "churn %s 8", dialTo(s))
@@ -55,7 +55,7 @@ func TestNoStraysUnderChurn(t *testing.T) {
 // closed.
 func TestStrayShows(t *testing.T) {
 	s := start(t, relay.Config{To: address(t, "echo:")})
-	h := Handler(s, census(t))
+	h := Handler(s, census(t), nil)
 	until(t, h, "0")
 	leaked, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -85,7 +85,7 @@ func BenchmarkScrape(b *testing.B) {
 	p := startPeer(b)
 	s := start(b, relay.Config{To: address(b, p.addr)})
 	c := census(b)
-	h := Handler(s, c)
+	h := Handler(s, c, nil)
 	if got := p.do(b, "hold %s 5000", dialTo(s)); got != "held 5000" {
 		b.Fatal(got)
 	}

@@ -18,12 +18,15 @@ type collector struct {
 	census  *socket.Census // nil: nobody can tell
 	created time.Time      // since when it counts
 
-	mu    sync.Mutex
-	kinds map[string]bool // of resources, that have ever been shown
+	reloads func() Reloads // nil: there are none
+
+	mu      sync.Mutex
+	kinds   map[string]bool // of resources, that have ever been shown
+	targets map[targetName]*targetCount
 }
 
-func newCollector(s *relay.Server, census *socket.Census) *collector {
-	return &collector{s: s, census: census, created: time.Now(), kinds: make(map[string]bool)}
+func newCollector(s *relay.Server, census *socket.Census, reloads func() Reloads) *collector {
+	return &collector{s: s, census: census, reloads: reloads, created: time.Now(), kinds: make(map[string]bool)}
 }
 
 // desc describes a metric of the relay.
@@ -44,6 +47,8 @@ var (
 	lost   = desc("lost_bytes_total", "Bytes that were read, and not delivered.", "direction")
 	staged = desc("stage_bytes_total", "Bytes through stages, by the name of the stage: in is what they took, out what they gave.",
 		"direction", "stage", "point")
+	flushed = desc("stage_last_output_timestamp_seconds", "When a stage of that name last gave bytes, in seconds since 1970; none if it never has.",
+		"direction", "stage")
 	unlogged = desc("log_lines_left_out_total", "Lines about conns that the log was spared.")
 	draining = desc("draining", "1 when no connection is accepted any more, 0 before.")
 
@@ -70,9 +75,12 @@ var (
 // Describe names all metrics of the relay.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		conns, accepted, refused, ended, truncated, moved, lost, staged, unlogged, draining,
-		dial, duration, shutdown, resources, orphans, drops, stray,
+		conns, accepted, refused, ended, truncated, moved, lost, staged, flushed, unlogged, draining,
+		dial, duration, shutdown, resources, orphans, drops, stray, reloads, reloadTime, reloadOK,
 	} {
+		to <- d
+	}
+	for _, d := range upstreamDescs {
 		to <- d
 	}
 }
@@ -81,6 +89,8 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 func (c *collector) Collect(to chan<- prometheus.Metric) {
 	c.collectConns(to)
 	c.collectStats(to)
+	c.collectUpstreams(to)
+	c.collectReloads(to)
 	c.collectResources(to)
 	if c.census == nil {
 		return
@@ -122,9 +132,9 @@ func (c *collector) collectConns(to chan<- prometheus.Metric) {
 		state    relay.ConnState
 	}
 	count := make(map[class]int)
-	for _, a := range c.s.Addrs() {
-		for _, s := range []relay.ConnState{relay.Dialling, relay.Open, relay.HalfOpen, relay.Lingering, relay.ShutDown} {
-			count[class{a.String(), s}] = 0
+	for _, a := range c.s.Listeners() {
+		for _, s := range []relay.ConnState{relay.Opening, relay.Dialling, relay.Open, relay.HalfOpen, relay.Lingering, relay.ShutDown} {
+			count[class{a.Name, s}] = 0
 		}
 	}
 	for _, i := range c.s.Conns() {
@@ -160,6 +170,9 @@ func (c *collector) collectStats(to chan<- prometheus.Metric) {
 	for of, n := range st.Stages {
 		counter(to, staged, float64(n.In), of.Direction, of.Stage, "in")
 		counter(to, staged, float64(n.Out), of.Direction, of.Stage, "out")
+		if !n.Last.IsZero() {
+			gauge(to, flushed, float64(n.Last.UnixMilli())/1000, of.Direction, of.Stage)
+		}
 	}
 	counter(to, unlogged, float64(st.Unlogged))
 	to <- newHistogram(dial, st.Dial, dialPowers, c.created)

@@ -93,7 +93,7 @@ func sampleNames(text string) map[string]map[string]map[string]bool {
 // values that it compares with.
 func TestDashboardAsksForWhatThereIs(t *testing.T) {
 	s := start(t, relay.Config{To: address(t, "echo:")})
-	names := sampleNames(scrape(t, Handler(s, census(t))))
+	names := sampleNames(scrape(t, Handler(s, census(t), nil)))
 	asked := make(map[string]bool)
 	for where, queries := range readDashboard(t).queries() {
 		for _, q := range queries {

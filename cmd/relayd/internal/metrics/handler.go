@@ -19,9 +19,10 @@ const maxScrapes = 5
 // and of the Go runtime, in the format that the scraper asks for. Native
 // histograms go out in the protobuf format only. census may be nil, and then the
 // sockets that are not accounted for are not shown; it should have begun before
-// anything was opened, and know the listener that serves this.
-func Handler(s *relay.Server, census *socket.Census) http.Handler {
-	return promhttp.HandlerFor(registry(s, census), promhttp.HandlerOpts{
+// anything was opened, and know the listener that serves this. reloads may be nil,
+// too.
+func Handler(s *relay.Server, census *socket.Census, reloads func() Reloads) http.Handler {
+	return promhttp.HandlerFor(registry(s, census, reloads), promhttp.HandlerOpts{
 		// One figure that cannot be had does not hide the others.
 		ErrorHandling:       promhttp.ContinueOnError,
 		MaxRequestsInFlight: maxScrapes,
@@ -30,10 +31,10 @@ func Handler(s *relay.Server, census *socket.Census) http.Handler {
 }
 
 // registry returns all that is shown.
-func registry(s *relay.Server, census *socket.Census) *prometheus.Registry {
+func registry(s *relay.Server, census *socket.Census, reloads func() Reloads) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
-		newCollector(s, census),
+		newCollector(s, census, reloads),
 		buildInfo(),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -100,7 +100,7 @@ func wantSamples(t *testing.T, text string, want map[string]string) {
 
 func TestLint(t *testing.T) {
 	s := start(t, relay.Config{To: address(t, "echo:")})
-	for name, c := range map[string]prometheus.Collector{"relay": newCollector(s, census(t)), "build": buildInfo()} {
+	for name, c := range map[string]prometheus.Collector{"relay": newCollector(s, census(t), nil), "build": buildInfo()} {
 		problems, err := testutil.CollectAndLint(c)
 		if err != nil {
 			t.Error(name, err)
@@ -115,7 +115,7 @@ func TestScrape(t *testing.T) {
 	leak.Check(t)
 	p := startPeer(t)
 	s := start(t, relay.Config{To: address(t, p.addr)})
-	h := Handler(s, census(t))
+	h := Handler(s, census(t), nil)
 	listener := s.Addrs()[0].String()
 	p.do(t, "hold %s 3", dialTo(s))
 	for s.Stats().Moved.DownOut < 3 { // counted after the client may have it
@@ -178,7 +178,7 @@ func TestScrapesAtOnce(t *testing.T) {
 	leak.Check(t)
 	p := startPeer(t)
 	s := start(t, relay.Config{To: address(t, p.addr)})
-	h := Handler(s, census(t))
+	h := Handler(s, census(t), nil)
 	p.do(t, "churn %s 2", dialTo(s))
 	var all sync.WaitGroup
 	for range maxScrapes {
@@ -200,7 +200,7 @@ func TestLabelsAreText(t *testing.T) {
 	leak.Check(t)
 	path := t.TempDir() + "/\xff"
 	s := start(t, relay.Config{Listen: []socket.Address{{Kind: socket.Unix, Path: path}}, To: address(t, "echo:")})
-	text := scrape(t, Handler(s, nil))
+	text := scrape(t, Handler(s, nil, nil))
 	if !strings.Contains(text, "relayd_conns{listener=") || strings.Contains(text, "\xff") {
 		t.Error("the listener has no conns, or is not text")
 	}
@@ -212,7 +212,7 @@ func TestLabelsAreText(t *testing.T) {
 // Through HTTP, with its compression.
 func TestOverHTTP(t *testing.T) {
 	s := start(t, relay.Config{To: address(t, "echo:")})
-	web := httptest.NewServer(Handler(s, nil))
+	web := httptest.NewServer(Handler(s, nil, nil))
 	defer web.Close()
 	r, err := http.Get(web.URL)
 	if err != nil {

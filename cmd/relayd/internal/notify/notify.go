@@ -63,6 +63,19 @@ func (m *Manager) Watchdog() time.Duration {
 // Ready says that the service accepts connections.
 func (m *Manager) Ready() error { return m.send("READY=1") }
 
+// Reloading says that the service reads its configuration again; Ready says that
+// it has.
+func (m *Manager) Reloading() error {
+	if m == nil {
+		return nil
+	}
+	usec, ok := monotonic()
+	if !ok {
+		return m.send("RELOADING=1")
+	}
+	return m.send("RELOADING=1\nMONOTONIC_USEC=" + strconv.FormatInt(usec, 10))
+}
+
 // Alive is the sign of life.
 func (m *Manager) Alive() error { return m.send("WATCHDOG=1") }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"time"
 
+	"relayd/cmd/relayd/internal/screen"
 	"relayd/relay"
 )
 
@@ -72,7 +73,7 @@ func (f *Feed) Close() error { return f.tap.Close() }
 // write blocks, the tap's queue fills, and then it leaves bytes out.
 func (f *Feed) Send(ctx context.Context, w io.Writer, flush func() error) error {
 	out := bufio.NewWriter(w)
-	enc := json.NewEncoder(out)
+	enc := json.NewEncoder(screen.EscapeJSON(out))
 	if err := enc.Encode(first{&f.head}); err != nil {
 		return err
 	}

@@ -133,8 +133,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.tell(msg)
 	case tea.PasteMsg:
 		if m.mode == filtering {
-			m.filter += msg.Content
-			m.sift()
+			m.edit("", msg.Content)
 		}
 	case tea.KeyPressMsg:
 		return m, m.press(msg)
