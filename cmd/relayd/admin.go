@@ -8,14 +8,14 @@ import (
 	"os"
 
 	"relayd/cmd/relayd/internal/admin"
-	"relayd/cmd/relayd/internal/metrics"
-	"relayd/relay"
 	"relayd/socket"
 )
 
 // openAdmin opens the sockets of the admin API. What nobody has asked for is not
 // worth failing: a second relayd goes on without, and says so.
-func openAdmin(f *adminFlags, log *slog.Logger) (*admin.Server, error) {
+//
+// own says whose a socket file becomes that nobody has chosen a place for.
+func openAdmin(f *adminFlags, own func(*socket.Address), log *slog.Logger) (*admin.Server, error) {
 	token, err := readToken(f.tokenFile)
 	if err != nil {
 		return nil, &exitError{code: exitFailure, err: err}
@@ -29,7 +29,7 @@ func openAdmin(f *adminFlags, log *slog.Logger) (*admin.Server, error) {
 	case f.at.chosen:
 		at = append(at, admin.Listen{Address: f.at.address, Token: token})
 	default:
-		return openDefaultAdmin(f, at, token, log)
+		return openDefaultAdmin(f, own, at, token, log)
 	}
 	if len(at) == 0 {
 		return nil, nil
@@ -50,12 +50,12 @@ func openAdminAt(at []admin.Listen) (*admin.Server, error) {
 }
 
 // openDefaultAdmin is openAdmin at the place that nobody has chosen.
-func openDefaultAdmin(f *adminFlags, at []admin.Listen, token string, log *slog.Logger) (*admin.Server, error) {
+func openDefaultAdmin(f *adminFlags, own func(*socket.Address), at []admin.Listen, token string, log *slog.Logger) (*admin.Server, error) {
 	place, err := f.at.resolve()
 	if err == nil {
 		var s *admin.Server
-		own := admin.Listen{Address: place, Token: token}
-		if s, err = admin.New(context.Background(), append(at, own)); err == nil {
+		own(&place)
+		if s, err = admin.New(context.Background(), append(at, admin.Listen{Address: place, Token: token})); err == nil {
 			return s, nil
 		}
 	}
@@ -76,12 +76,12 @@ func openDefaultAdmin(f *adminFlags, at []admin.Listen, token string, log *slog.
 }
 
 // serveAdmin begins to answer.
-func serveAdmin(api *admin.Server, server *relay.Server, d *drainer, census *socket.Census, log *slog.Logger) {
+func serveAdmin(api *admin.Server, c admin.Config) {
 	if api == nil {
 		return
 	}
-	api.Serve(admin.Config{Relay: server, Drainer: d, Metrics: metrics.Handler(server, census), Log: log})
+	api.Serve(c)
 	for _, a := range api.Addrs() {
-		log.Info("admin API", "address", a.String())
+		c.Log.Info("admin API", "address", a.String())
 	}
 }

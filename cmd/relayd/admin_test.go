@@ -21,12 +21,12 @@ func TestOpenDefaultAdmin(t *testing.T) {
 	var text bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&text, nil))
 
-	first, err := openAdmin(&adminFlags{}, log)
+	first, err := openAdmin(&adminFlags{}, new(confinement).own, log)
 	if err != nil || first == nil || text.Len() > 0 {
 		t.Fatalf("the first: %v, %v, %s", first, err, &text)
 	}
 	defer first.Close()
-	second, err := openAdmin(&adminFlags{}, log)
+	second, err := openAdmin(&adminFlags{}, new(confinement).own, log)
 	if err != nil || second != nil {
 		t.Errorf("the second: %v, %v", second, err)
 	}
@@ -38,14 +38,14 @@ func TestOpenDefaultAdmin(t *testing.T) {
 	if err := chosen.at.Set(place); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := openAdmin(&chosen, log); err == nil {
+	if s, err := openAdmin(&chosen, new(confinement).own, log); err == nil {
 		s.Close()
 		t.Error("what was asked for is taken, and that is no error")
 	}
 
 	text.Reset()
 	adminDefault = func() (string, error) { return "", admin.ErrNoPlace }
-	if s, err := openAdmin(&adminFlags{}, log); s != nil || err != nil || !strings.Contains(text.String(), "level=INFO") {
+	if s, err := openAdmin(&adminFlags{}, new(confinement).own, log); s != nil || err != nil || !strings.Contains(text.String(), "level=INFO") {
 		t.Errorf("without a place: %v, %v, %s", s, err, &text)
 	}
 	var exit *exitError

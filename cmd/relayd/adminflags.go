@@ -3,12 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"relayd/cmd/relayd/internal/admin"
+	"relayd/cmd/relayd/internal/config"
 	"relayd/socket"
 )
 
@@ -81,6 +83,14 @@ func (f *adminFlags) add(set *pflag.FlagSet) {
 	set.StringVar(&f.tokenFile, "admin-token-file", "", "ask requests for the token in `FILE`; over TCP there must be one")
 }
 
+// adminOf returns what the configuration says of it.
+func adminOf(c *config.Config) *adminFlags {
+	place := func(a config.AdminAddress) adminPlace {
+		return adminPlace{address: a.Address, chosen: a.None || a.Kind != 0, none: a.None}
+	}
+	return &adminFlags{at: place(c.Admin.Listen), view: place(c.Admin.View), tokenFile: string(c.Admin.TokenFile)}
+}
+
 // clientFlags say how a command finds the relayd that it asks.
 type clientFlags struct {
 	at        adminPlace
@@ -88,7 +98,7 @@ type clientFlags struct {
 }
 
 func (f *clientFlags) add(set *pflag.FlagSet) {
-	set.Var(&f.at, "admin", "ask the relayd whose admin API is at `ADDRESS` (default $XDG_RUNTIME_DIR/relayd.sock, or /run/relayd.sock for root)")
+	set.Var(&f.at, "admin", "ask the relayd whose admin API is at `ADDRESS` (default $XDG_RUNTIME_DIR/relayd.sock, or /run/relayd.sock for root, or /run/relayd/relayd.sock)")
 	set.StringVar(&f.tokenFile, "admin-token-file", "", "send the token in `FILE`")
 }
 
@@ -107,6 +117,9 @@ func (f *clientFlags) open() (*admin.Client, error) {
 		return nil, &exitError{code: exitUsage, err: errors.New("--admin none: there is nobody to ask")}
 	}
 	a, err := f.at.resolve()
+	if err == nil && !f.at.chosen {
+		a = orService(a)
+	}
 	if err != nil {
 		return nil, &exitError{code: exitNoAdmin, err: err, hint: "say where with --admin ADDRESS"}
 	}
@@ -148,17 +161,27 @@ func askError(err error) error {
 // minToken is how long a token has to be: shorter ones can be tried out.
 const minToken = 16
 
+// maxTokenFile is more than a token and what is around it.
+const maxTokenFile = 4 << 10
+
 // readToken reads the token in a file, "" if there is no file.
 func readToken(path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	text, err := os.ReadFile(path)
+	file, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("token file: %w", err)
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxTokenFile+1)) // it may be a device
 	if err != nil {
 		return "", fmt.Errorf("token file: %w", err)
 	}
 	token := strings.TrimSpace(string(text))
 	switch {
+	case len(text) > maxTokenFile:
+		return "", fmt.Errorf("token file %s: it has more than %d bytes: a token is one word", path, maxTokenFile)
 	case len(token) < minToken:
 		return "", fmt.Errorf("token file %s: a token has at least %d characters: make one with openssl rand -hex 32", path, minToken)
 	case strings.ContainsFunc(token, notToken):
@@ -168,3 +191,18 @@ func readToken(path string) (string, error) {
 }
 
 func notToken(r rune) bool { return r <= ' ' || r > '~' }
+
+// serviceAdmin is where the relayd of the packages' unit has its admin API.
+const serviceAdmin = "/run/relayd/relayd.sock"
+
+// orService returns the place of the system's relayd, where there is one and
+// nothing is at the place that a has by default.
+func orService(a socket.Address) socket.Address {
+	if _, err := os.Stat(a.Path); err == nil {
+		return a
+	}
+	if _, err := os.Stat(serviceAdmin); err == nil {
+		a.Path = serviceAdmin
+	}
+	return a
+}

@@ -5,10 +5,12 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"relayd/cmd/relayd/internal/config"
 	"relayd/socket"
 )
 
@@ -21,6 +23,7 @@ const addressesLong = `Addresses are written alike for listening and dialling:
 
   tcp://HOST:PORT, HOST:PORT, :PORT, [::1]:PORT
                        a TCP port; without a host a listener takes all addresses
+  tls://HOST:PORT      a TCP port, with TLS; a listener needs cert=FILE&key=FILE
   unix:///PATH, /PATH  a Unix socket; unix://@NAME in the abstract namespace
   fd://N               an inherited descriptor, listening or connected
   systemd://NAME       the next socket of that name from LISTEN_FDS
@@ -46,7 +49,9 @@ const rootExample = `  relayd                                       # an echo se
   relayd -l :8080 -t 10.0.0.5:80               # relay a port
   relayd -l /run/db.sock -t db.internal:5432   # a Unix socket in front
   relayd -l :7001 -t far:7002 --wrap zstd      # the near end of a tunnel,
-  relayd -l :7002 -t db:5432 --unwrap zstd     # and the far end`
+  relayd -l :7002 -t db:5432 --unwrap zstd     # and the far end
+  relayd -l "tls://:443?cert=c.pem&key=k.pem" -t 127.0.0.1:80   # TLS in front
+  relayd -c relayd.yaml                        # what a file says`
 
 // newRootCommand returns the whole command line.
 func newRootCommand() *cobra.Command {
@@ -59,7 +64,8 @@ func newRootCommand() *cobra.Command {
 	root.SilenceUsage = true
 	root.AddCommand(newRunCommand("run", "Relay (what relayd does without a command)"), newVersionCommand(), newAddressesTopic())
 	root.AddCommand(newPSCommand(), newInspectCommand(), newTopCommand(), newTapCommand(), newKillCommand(), newDrainCommand())
-	root.AddCommand(newStagesCommand(), newConformanceCommand())
+	root.AddCommand(newUpstreamsCommand(), newReloadCommand())
+	root.AddCommand(newCheckCommand(), newConfigCommand(), newStagesCommand(), newKeygenCommand(), newConformanceCommand(), newManCommand())
 	return root
 }
 
@@ -91,7 +97,19 @@ func newRunCommand(use, short string) *cobra.Command {
 		if err := fromEnvironment(c.Flags(), os.LookupEnv); err != nil {
 			return err
 		}
-		return run(&f, c.OutOrStdout(), c.ErrOrStderr())
+		read := func() (*config.Config, *config.Problems, error) {
+			g := f // which configure changes
+			g.listen.list = slices.Clone(f.listen.list)
+			return g.configure(c.Flags())
+		}
+		conf, problems, err := read()
+		if err != nil {
+			return err
+		}
+		for _, p := range problems.List {
+			fmt.Fprintln(c.ErrOrStderr(), p)
+		}
+		return run(conf, read, c.OutOrStdout(), c.ErrOrStderr())
 	}
 	f.add(c.Flags())
 	c.Flags().SortFlags = false
@@ -113,9 +131,19 @@ func newVersionCommand() *cobra.Command {
 // version describes this build: the release or revision, and what it was made
 // with and for.
 func version() string {
-	v := "devel"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		v = info.Main.Version
+	return fmt.Sprintf("relayd %s %s %s/%s", release(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// stamped is the release, in a binary that was built for a package: -ldflags -X.
+var stamped string
+
+// release returns the release or the revision that this is.
+func release() string {
+	if stamped != "" {
+		return stamped
 	}
-	return fmt.Sprintf("relayd %s %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "devel"
 }

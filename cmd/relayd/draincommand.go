@@ -95,9 +95,9 @@ func drainAndWatch(ctx context.Context, f *drainFlags, set *pflag.FlagSet, out i
 // counted is count with a verb.
 func counted(n int) string {
 	if n == 1 {
-		return "1 conn was"
+		return count(n) + " was"
 	}
-	return fmt.Sprintf("%d conns were", n)
+	return count(n) + " were"
 }
 
 func inSeconds(t timeout) *admin.Seconds {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"relayd/cmd/relayd/internal/admin"
+	"relayd/cmd/relayd/internal/config"
 	"relayd/relay"
 )
 
@@ -28,10 +29,19 @@ type drainer struct {
 	cut      int // known at the end
 }
 
-func newDrainer(server *relay.Server, f *runFlags) *drainer {
+func newDrainer(server *relay.Server, c *config.Config) *drainer {
 	return &drainer{
-		server: server, timeout: time.Duration(f.drainTimeout), spread: time.Duration(f.drainSpread),
+		server: server, timeout: time.Duration(c.Drain.Timeout), spread: time.Duration(c.Drain.Spread),
 		asked: make(chan struct{}), over: make(chan struct{}),
+	}
+}
+
+// settle takes the times of a configuration, unless the end has begun.
+func (d *drainer) settle(c *config.Config) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.draining {
+		d.timeout, d.spread = time.Duration(c.Drain.Timeout), time.Duration(c.Drain.Spread)
 	}
 }
 
@@ -100,7 +110,7 @@ func (d *drainer) run(signals <-chan os.Signal, log *slog.Logger) error {
 		}
 		return &exitError{code: exitCut, err: fmt.Errorf("drain: %w", err)}
 	case result.Cut > 0:
-		return &exitError{code: exitCut, err: fmt.Errorf("drain: %d conns were cut", result.Cut)}
+		return &exitError{code: exitCut, err: fmt.Errorf("drain: %s cut", counted(result.Cut))}
 	}
 	log.Info("drained")
 	return nil

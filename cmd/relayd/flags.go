@@ -15,10 +15,13 @@ import (
 
 // runFlags are the flags of relayd run.
 type runFlags struct {
+	config       string
 	listen       addressList
 	to           socket.Address
 	up, down     chainFlag
 	wrap, unwrap chainFlag
+	at           choice // the side of the tunnel that up and down stand on
+	key, peerKey string
 	timers       timerFlags
 	drainTimeout timeout
 	drainSpread  timeout
@@ -29,6 +32,7 @@ type runFlags struct {
 	logLevel     slog.Level
 	logOf        logFlags
 	admin        adminFlags
+	service      serviceFlags
 }
 
 // add puts the flags into set, with their defaults.
@@ -37,13 +41,18 @@ func (f *runFlags) add(set *pflag.FlagSet) {
 	f.to = mustAddress("echo:")
 	f.drainTimeout = timeout(30 * time.Second)
 	f.logFormat = choice{value: "text", of: []string{"text", "json"}}
+	f.at = choice{value: transform.Plain, of: []string{transform.Plain, transform.Wire}}
 
+	set.StringVarP(&f.config, "config", "c", "", "read the configuration in `FILE`; flags and RELAYD_ variables are stronger")
 	set.VarP(&f.listen, "listen", "l", "accept connections at `ADDRESS`; repeatable")
 	set.VarP(&f.to, "to", "t", "relay them to `ADDRESS`")
 	set.Var(&f.up, "up", "send what the client sends through `STAGE`; repeatable, in order")
 	set.Var(&f.down, "down", "send what the upstream sends through `STAGE`; repeatable, in order")
 	set.Var(&f.wrap, "wrap", "be the near end of a tunnel: encode up and decode down by `STAGE`; repeatable")
 	set.Var(&f.unwrap, "unwrap", "be the far end of the tunnel that --wrap `STAGE` makes; repeatable")
+	set.Var(&f.at, "at", "with --wrap or --unwrap, put the stages of --up and --down at `SIDE`: plain or wire")
+	set.StringVar(&f.key, "key", "", "encrypt the tunnel of --wrap or --unwrap by the key in `FILE`; see relayd keygen")
+	set.StringVar(&f.peerKey, "peer-key", "", "the other end's public `KEY`, or a file with it, if --key is an end's own")
 	f.timers.add(set)
 	set.Var(&f.drainTimeout, "drain-timeout", "after TERM or INT, wait `TIME` for live conns; 0 or off waits for ever")
 	set.Var(&f.drainSpread, "drain-spread", "and then cut those that are left one by one over `TIME`; off cuts them at once")
@@ -54,6 +63,7 @@ func (f *runFlags) add(set *pflag.FlagSet) {
 	set.Var(&f.logFormat, "log-format", "write the log as `FORMAT`: text or json")
 	set.TextVar(&f.logLevel, "log-level", slog.LevelInfo, "log at `LEVEL` and above: debug, info, warn or error")
 	f.logOf.add(set)
+	f.service.add(set)
 }
 
 func mustAddress(s string) socket.Address {
@@ -75,7 +85,9 @@ func fromEnvironment(set *pflag.FlagSet, lookup func(string) (string, bool)) err
 		}
 		if err := set.Set(f.Name, value); err != nil {
 			first = fmt.Errorf("environment variable %s: %w", name, err)
+			return
 		}
+		first = set.SetAnnotation(f.Name, fromVariable, []string{name})
 	})
 	return first
 }
@@ -145,14 +157,6 @@ func (t *timeout) String() string {
 }
 
 func (t *timeout) Type() string { return "time" }
-
-// orOff returns the timeout as configurations in Go have it: negative is off.
-func (t timeout) orOff() time.Duration {
-	if t == 0 {
-		return -1
-	}
-	return time.Duration(t)
-}
 
 // A choice is one of a few words.
 type choice struct {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"relayd/cmd/relayd/internal/config"
 )
 
 func TestTimeoutFlag(t *testing.T) {
@@ -26,8 +28,8 @@ func TestTimeoutFlag(t *testing.T) {
 		if err := f.Set(tt.text); err != nil {
 			t.Errorf("%s: %v", tt.text, err)
 		}
-		if time.Duration(f) != tt.want || f.orOff() != tt.orOff || f.String() != tt.string {
-			t.Errorf("%s is %v, %v, %q", tt.text, time.Duration(f), f.orOff(), f.String())
+		if time.Duration(f) != tt.want || config.Duration(f).OrOff() != tt.orOff || f.String() != tt.string {
+			t.Errorf("%s is %v, %v, %q", tt.text, time.Duration(f), config.Duration(f).OrOff(), f.String())
 		}
 		again := timeout(1)
 		if err := again.Set(f.String()); err != nil || again != f {

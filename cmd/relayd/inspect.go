@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -46,7 +45,7 @@ func inspect(ctx context.Context, f *clientFlags, id string, asJSON bool, out io
 		return askError(err)
 	}
 	if asJSON {
-		return json.NewEncoder(out).Encode(d)
+		return screen.PrintJSON(out, d)
 	}
 	_, err = io.WriteString(out, inspection(&d))
 	return err
@@ -79,7 +78,9 @@ var socketFacts = []struct {
 }{
 	{"local", func(s *admin.Socket) string { return ofSocket(s, func() string { return screen.ASCII(s.Local) }) }},
 	{"remote", func(s *admin.Socket) string { return ofSocket(s, func() string { return screen.ASCII(s.Remote) }) }},
-	{"state", func(s *admin.Socket) string { return ofTCP(s, func(t *admin.TCP) string { return t.State }) }},
+	{"state", func(s *admin.Socket) string {
+		return ofTCP(s, func(t *admin.TCP) string { return screen.ASCII(t.State) })
+	}},
 	{"not acknowledged", func(s *admin.Socket) string {
 		return ofTCP(s, func(*admin.TCP) string { return humanSize(int64(s.Unsent)) })
 	}},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -91,7 +90,7 @@ func kill(ctx context.Context, f *killFlags, ids []string, out io.Writer) error 
 		return askError(err)
 	}
 	if f.json {
-		err = json.NewEncoder(out).Encode(kills)
+		err = screen.PrintJSON(out, kills)
 	} else {
 		err = printKills(out, &kills)
 	}
@@ -170,7 +169,7 @@ func outcome(k *admin.Kill, dryRun bool) string {
 		if p.proof == nil {
 			continue
 		}
-		s += ", " + p.name + " " + p.proof.Kernel
+		s += ", " + p.name + " " + screen.ASCII(p.proof.Kernel)
 		if p.proof.Why != "" {
 			s += " (" + screen.ASCII(p.proof.Why) + ")"
 		}

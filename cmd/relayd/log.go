@@ -8,19 +8,21 @@ import (
 
 	"github.com/lmittmann/tint"
 	"golang.org/x/term"
+
+	"relayd/cmd/relayd/internal/screen"
 )
 
 // newLog returns the log: JSON, or text that is coloured on a terminal unless
 // NO_COLOR is set.
 func newLog(w io.Writer, format string, level slog.Level) *slog.Logger {
 	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+		return slog.New(slog.NewJSONHandler(screen.EscapeJSON(w), &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(tint.NewTextHandler(w, &tint.Options{
+	return slog.New(tameHandler{tint.NewTextHandler(w, &tint.Options{
 		Level:      level,
 		TimeFormat: time.StampMilli,
 		NoColor:    !colour(w),
-	}))
+	})})
 }
 
 // colour reports whether w is a terminal whose user wants colours.

@@ -45,11 +45,3 @@ func (r *lineRate) String() string {
 }
 
 func (r *lineRate) Type() string { return "number" }
-
-// perSecond returns the rate as configurations in Go have it: negative is none.
-func (r lineRate) perSecond() int {
-	if r == 0 {
-		return -1
-	}
-	return int(r)
-}

@@ -14,19 +14,28 @@ import (
 	"relayd/relay"
 )
 
-// A lookout answers the signals that ask how relayd is and change nothing: USR1
-// has a line written for each conn, and QUIT all goroutines and resources.
+// A lookout answers the signals after which relayd goes on: USR1 has a line
+// written for each conn, QUIT all goroutines and resources, and HUP has the
+// configuration, certificates and keys read again.
 type lookout struct {
 	server  *relay.Server
+	reload  *reloader
 	log     *slog.Logger
 	stderr  io.Writer
 	signals chan os.Signal
 	ended   chan struct{}
 }
 
-func startLookout(server *relay.Server, log *slog.Logger, stderr io.Writer) *lookout {
-	l := &lookout{server: server, log: log, stderr: stderr, signals: make(chan os.Signal, 1), ended: make(chan struct{})}
-	signal.Notify(l.signals, syscall.SIGUSR1, syscall.SIGQUIT)
+// askingSignals begins to take the signals that a lookout answers: before relayd
+// listens, since HUP ends a program that takes none.
+func askingSignals() chan os.Signal {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGUSR1, syscall.SIGQUIT, syscall.SIGHUP)
+	return c
+}
+
+func startLookout(signals chan os.Signal, server *relay.Server, reload *reloader, log *slog.Logger, stderr io.Writer) *lookout {
+	l := &lookout{server: server, reload: reload, log: log, stderr: stderr, signals: signals, ended: make(chan struct{})}
 	go l.run()
 	return l
 }
@@ -41,9 +50,12 @@ func (l *lookout) end() {
 func (l *lookout) run() {
 	defer close(l.ended)
 	for s := range l.signals {
-		if s == syscall.SIGUSR1 {
+		switch s {
+		case syscall.SIGUSR1:
 			l.server.LogConns()
-		} else {
+		case syscall.SIGHUP:
+			l.reload.signalled()
+		default:
 			l.dump()
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"relayd/cmd/relayd/internal/screen"
 )
 
 func main() { os.Exit(realMain(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -42,6 +44,8 @@ type exitError struct {
 	code int
 	err  error
 	hint string // what to do, a line each; "" for nothing
+	// lines come first, as they are: places in a file that are wrong.
+	lines string
 }
 
 func (e *exitError) Error() string { return e.err.Error() }
@@ -49,7 +53,15 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // printError writes an error and its hints in the one form that all have.
 func printError(w io.Writer, e *exitError) {
-	fmt.Fprintf(w, "relayd: %v\n", e.err)
+	for line := range strings.Lines(e.lines) {
+		fmt.Fprintln(w, cleanLine(strings.TrimRight(line, "\n")))
+	}
+	for i, line := range strings.Split(strings.TrimRight(e.err.Error(), "\n"), "\n") {
+		if i == 0 {
+			line = "relayd: " + line
+		}
+		fmt.Fprintln(w, cleanLine(line))
+	}
 	hint := e.hint
 	if hint == "" {
 		hint = hintFor(e.err)
@@ -58,6 +70,16 @@ func printError(w io.Writer, e *exitError) {
 		hint = "see relayd --help"
 	}
 	for line := range strings.Lines(hint) {
-		fmt.Fprintf(w, "hint: %s\n", strings.TrimRight(line, "\n"))
+		fmt.Fprintf(w, "hint: %s\n", cleanLine(strings.TrimRight(line, "\n")))
 	}
+}
+
+// cleanLine is a line as a terminal prints it and does not obey it: what is wrong
+// is often somebody else's words. Tabs may be ours.
+func cleanLine(line string) string {
+	parts := strings.Split(line, "\t")
+	for i := range parts {
+		parts[i] = screen.Clean(parts[i])
+	}
+	return strings.Join(parts, "\t")
 }

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,8 +31,9 @@ func newPSCommand() *cobra.Command {
 		Use:   "ps [ID]",
 		Short: "List the conns of a running relayd",
 		Long: `Ps lists the conns that live, the oldest first. UP is what the client has sent, and
-DOWN what it was sent; IDLE is how long nothing has moved. With --tree it draws
-what each conn is made of: who keeps a socket open, and since when.
+DOWN what it was sent; IDLE is how long nothing has moved. ROUTE is there if they
+are of several. With --tree it draws what each conn is made of: who keeps a socket
+open, and since when.
 
 Several --filter list the conns that meet all of them:
 
@@ -130,14 +131,15 @@ func psTable(ctx context.Context, client *admin.Client, f *psFlags, filter *admi
 		return askError(err)
 	}
 	if f.json {
-		return json.NewEncoder(out).Encode(list)
+		return screen.PrintJSON(out, list)
 	}
 	_, err = io.WriteString(out, connTable(&list))
 	return err
 }
 
 // connTable lays the conns out, each column as wide as it has to be. The columns
-// that say who it is and how it is come first: they fit into 80 columns.
+// that say who it is and how it is come first: they fit into 80 columns. Where
+// there is one route, it is not worth one.
 func connTable(list *admin.Conns) string {
 	if len(list.Conns) == 0 {
 		if list.Total == 0 {
@@ -145,13 +147,20 @@ func connTable(list *admin.Conns) string {
 		}
 		return fmt.Sprintf("no conn of %d meets the filter\n", list.Total)
 	}
-	t := table{{"ID", "STATE", "AGE", "IDLE", "UP", "DOWN", "CLIENT", "UPSTREAM", "STAGES"}}
+	routed := slices.ContainsFunc(list.Conns, func(c admin.Conn) bool { return c.Route != list.Conns[0].Route })
+	row := func(most []string, route, stages string) []string {
+		if routed {
+			most = append(most, route)
+		}
+		return append(most, stages)
+	}
+	t := table{row([]string{"ID", "STATE", "AGE", "IDLE", "UP", "DOWN", "CLIENT", "UPSTREAM"}, "ROUTE", "STAGES")}
 	for i := range list.Conns {
 		c := &list.Conns[i]
-		t = append(t, []string{
-			screen.ASCII(c.ID), c.State, humanTime(c.Age.Duration()), humanTime(c.Idle.Duration()),
-			humanSize(c.Up.In), humanSize(c.Down.Out), screen.ASCII(c.Client), screen.ASCII(strings.TrimPrefix(c.Upstream, "tcp://")), stagesOf(c),
-		})
+		t = append(t, row([]string{
+			screen.ASCII(c.ID), screen.ASCII(c.State), humanTime(c.Age.Duration()), humanTime(c.Idle.Duration()),
+			humanSize(c.Up.In), humanSize(c.Down.Out), screen.ASCII(c.Client), screen.ASCII(strings.TrimPrefix(c.Upstream, "tcp://")),
+		}, screen.ASCII(c.Route), stagesOf(c)))
 	}
 	return t.String()
 }
@@ -194,7 +203,7 @@ func psTrees(ctx context.Context, client *admin.Client, f *psFlags, filter *admi
 			return askError(err)
 		}
 		if f.json {
-			err = json.NewEncoder(out).Encode(d)
+			err = screen.PrintJSON(out, d)
 		} else {
 			_, err = io.WriteString(out, connTree(&d))
 		}
@@ -212,7 +221,7 @@ func psOrphans(ctx context.Context, client *admin.Client, f *psFlags, out io.Wri
 		return askError(err)
 	}
 	if f.json {
-		return json.NewEncoder(out).Encode(all)
+		return screen.PrintJSON(out, all)
 	}
 	_, err = io.WriteString(out, orphanTrees(all.Resources))
 	return err

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
+	"relayd/cmd/relayd/internal/config"
+	"relayd/cmd/relayd/internal/screen"
 	"relayd/socket"
 )
 
@@ -20,7 +23,13 @@ func writeReadyFile(path string, addrs []socket.Address) error {
 	for _, a := range addrs {
 		fmt.Fprintln(&b, a)
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	// Always the same name, so that one who was killed here leaves at most one, and
+	// his successor takes it away. O_EXCL follows no link that somebody has put there.
+	temp, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		os.Remove(path + ".new")
+		temp, err = os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	}
 	if err != nil {
 		return fmt.Errorf("ready file: %w", err)
 	}
@@ -46,23 +55,37 @@ func removeReadyFile(path string) {
 }
 
 // banner tells a person what runs, and how to try it.
-func banner(w io.Writer, f *runFlags, addrs []socket.Address) error {
+func banner(w io.Writer, c *config.Config, addrs []socket.Address) error {
 	var b strings.Builder
 	for _, a := range addrs {
 		fmt.Fprintf(&b, "listening on  %s\n", a)
 	}
-	fmt.Fprintf(&b, "relaying to   %s\n", f.to.String())
-	if len(f.up) > 0 {
-		fmt.Fprintf(&b, "up            %s\n", f.up.String())
-	}
-	if len(f.down) > 0 {
-		fmt.Fprintf(&b, "down          %s\n", f.down.String())
-	}
+	describe(&b, c)
 	if a := addrs[0]; a.Kind == socket.TCP || a.Kind == socket.Unix {
 		fmt.Fprintf(&b, "try           %s\n", tryLine(a))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// describe says where conns go: what a command line says in a few lines, and of
+// more only how much there is.
+func describe(b *strings.Builder, c *config.Config) {
+	if len(c.Routes) != 1 || len(c.Upstreams) != 1 || len(c.Upstreams[0].Targets) != 1 {
+		fmt.Fprintf(b, "configured by %s: %s\n", show(c.File), c.Summary())
+		return
+	}
+	fmt.Fprintf(b, "relaying to   %s\n", c.Upstreams[0].Targets[0].Address.Address)
+	up, down, err := c.Routes[0].Chains()
+	if err != nil {
+		return // and then nothing runs
+	}
+	if len(up) > 0 {
+		fmt.Fprintf(b, "up            %s\n", up)
+	}
+	if len(down) > 0 {
+		fmt.Fprintf(b, "down          %s\n", down)
+	}
 }
 
 // tryLine returns a shell command that talks to a.
@@ -83,8 +106,20 @@ func tryLine(a socket.Address) string {
 	return fmt.Sprintf("%snc -N %s %d", say, host, a.Port)
 }
 
-// quote returns s as one word of a shell command.
+// quote returns s as one word of a shell command. What a terminal would obey is
+// written as $'…' has it, which most shells know.
 func quote(s string) string {
+	if clean := screen.Clean(s); clean != s {
+		var b strings.Builder
+		for _, c := range []byte(s) {
+			if c < ' ' || c > '~' || c == '\'' || c == '\\' {
+				fmt.Fprintf(&b, `\x%02x`, c)
+			} else {
+				b.WriteByte(c)
+			}
+		}
+		return "$'" + b.String() + "'"
+	}
 	if s != "" && s[0] != '=' && strings.IndexFunc(s, strange) < 0 {
 		return s
 	}

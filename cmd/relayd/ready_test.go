@@ -49,12 +49,12 @@ func TestReadyFile(t *testing.T) {
 }
 
 func TestBanner(t *testing.T) {
-	f, err := parse(t, nil, "-t", "10.0.0.5:80", "--up", "gzip", "--down", "gunzip")
+	c, _, err := configOf(t, nil, "-t", "10.0.0.5:80", "--up", "gzip", "--down", "gunzip")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := banner(&b, f, []socket.Address{mustAddress(":7000"), mustAddress("/run/s")}); err != nil {
+	if err := banner(&b, c, []socket.Address{mustAddress(":7000"), mustAddress("/run/s")}); err != nil {
 		t.Fatal(err)
 	}
 	const want = `listening on  tcp://:7000

@@ -8,58 +8,70 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
+	"relayd/cmd/relayd/internal/admin"
+	"relayd/cmd/relayd/internal/config"
+	"relayd/cmd/relayd/internal/metrics"
 	"relayd/cmd/relayd/internal/notify"
 	"relayd/relay"
 	"relayd/socket"
-	"relayd/transform"
 )
 
-// run is relayd run: it is the one place that knows all packages.
-func run(f *runFlags, stdout, stderr io.Writer) error {
-	if err := f.tunnel(); err != nil {
-		return err
-	}
+// run is relayd run: it is the one place that knows all packages. For a reload
+// again reads the configuration anew.
+func run(c *config.Config, again func() (*config.Config, *config.Problems, error), stdout, stderr io.Writer) error {
 	tuneMemory()
 	manager := notify.New()
-	log := newLog(stderr, f.logFormat.value, f.logLevel)
+	log := newLog(stderr, string(c.Log.Format), slog.Level(c.Log.Level))
+	if err := setFileLimit(fileCount(c.Limits.NoFile)); err != nil {
+		return err
+	}
+	rc, err := c.Relay()
+	if err != nil {
+		return &exitError{code: exitConfig, err: err}
+	}
+	places := adminOf(c)
+	confined, err := newConfinement(c, &rc, places, log)
+	if err != nil {
+		return err
+	}
 	census, _ := socket.NewCensus() // nil where there is none
 	// Before listening, so that a signal is never missed.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
+	asking := askingSignals()
+	defer signal.Stop(asking)
 
-	api, err := openAdmin(&f.admin, log)
+	api, err := openAdmin(places, confined.own, log)
 	if err != nil {
 		return err
 	}
 	if api != nil {
 		defer api.Close()
 	}
-	server, err := startRelay(f, log)
+	server, err := startRelay(c, &rc, confined, log)
 	if err != nil {
 		return err
 	}
-	d := newDrainer(server, f)
-	serveAdmin(api, server, d, census, log)
-	if err := announce(f, server.Addrs(), stdout); err != nil {
+	d := newDrainer(server, c)
+	reload := &reloader{
+		read: again, server: server, drainer: d, confined: confined, fixed: unchanging(&rc), manager: manager, log: log, conf: c,
+		tally: metrics.Reloads{OK: true},
+	}
+	serveAdmin(api, admin.Config{Relay: server, Drainer: d, Metrics: metrics.Handler(server, census, reload.counts), Allows: confined.allows, Reload: reload.reload, Log: log})
+	if err := announce(c, server.Addrs(), stdout); err != nil {
 		abandon(server)
 		return &exitError{code: exitFailure, err: err}
 	}
-	defer removeReadyFile(f.readyFile)
+	defer removeReadyFile(string(c.ReadyFile))
 	herald := startHerald(manager, server, log)
 	defer herald.end()
-	look := startLookout(server, log, stderr)
+	look := startLookout(asking, server, reload, log, stderr)
 	defer look.end()
 
-	by := []any{"by", "admin"}
-	select {
-	case s := <-signals:
-		by = []any{"signal", s.String()}
-		d.Drain(nil, nil)
-	case <-d.asked:
-	case <-server.Done(): // nothing is left to accept
+	by := awaitEnd(d, server, signals)
+	if by == nil {
 		log.Info("ended")
 		return nil
 	}
@@ -68,20 +80,28 @@ func run(f *runFlags, stdout, stderr io.Writer) error {
 	return d.run(signals, log)
 }
 
-// startRelay starts the relay that the flags describe.
-func startRelay(f *runFlags, log *slog.Logger) (*relay.Server, error) {
-	server, err := relay.Start(context.Background(), relay.Config{
-		Listen:     f.listen.list,
-		To:         f.to,
-		Up:         transform.Chain(f.up),
-		Down:       transform.Chain(f.down),
-		Timeouts:   f.timers.timeouts(),
-		Policy:     f.dropPolicy,
-		EventLoops: f.eventLoop.count(),
-		Log:        log,
-		LogEvery:   time.Duration(f.logOf.every),
-		LogRate:    f.logOf.rate.perSecond(),
-	})
+// awaitEnd waits until a drain begins, and returns what began it, for the log; nil if
+// nothing is left to accept.
+func awaitEnd(d *drainer, server *relay.Server, signals <-chan os.Signal) []any {
+	select {
+	case s := <-signals:
+		d.Drain(nil, nil)
+		return []any{"signal", s.String()}
+	case <-d.asked:
+		return []any{"by", "admin"}
+	case <-server.Done():
+		return nil
+	}
+}
+
+// startRelay starts the relay that is configured, and gives up what it needs no
+// more, once it listens.
+func startRelay(c *config.Config, rc *relay.Config, confined *confinement, log *slog.Logger) (*relay.Server, error) {
+	rc.EventLoops = eventLoops(c.EventLoop).count()
+	rc.Log = log
+	rc.Opened = confined.apply
+	logLimits(rc, log)
+	server, err := relay.Start(context.Background(), *rc)
 	if err != nil {
 		return nil, startError(err)
 	}
@@ -92,7 +112,8 @@ func startRelay(f *runFlags, log *slog.Logger) (*relay.Server, error) {
 // the command line's fault.
 func startError(err error) error {
 	var address *socket.AddressError
-	if errors.As(err, &address) {
+	var exit *exitError
+	if errors.As(err, &address) || errors.As(err, &exit) {
 		return err
 	}
 	return &exitError{code: exitFailure, err: err}
@@ -100,11 +121,11 @@ func startError(err error) error {
 
 // announce says that relayd accepts: to people on stdout, and then to programs
 // in the ready file, by which all is said.
-func announce(f *runFlags, addrs []socket.Address, stdout io.Writer) error {
-	if err := banner(stdout, f, addrs); err != nil {
+func announce(c *config.Config, addrs []socket.Address, stdout io.Writer) error {
+	if err := banner(stdout, c, addrs); err != nil {
 		return err
 	}
-	return writeReadyFile(f.readyFile, addrs)
+	return writeReadyFile(string(c.ReadyFile), addrs)
 }
 
 // abandon ends a server that never got to serve.

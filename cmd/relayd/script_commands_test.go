@@ -48,6 +48,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"idof":      scriptIDOf,
 	"many":      scriptMany,
 	"manuals":   scriptManuals,
+	"keyof":     scriptKeyOf,
 }
 
 // A scene is what one script has under way.
@@ -112,7 +113,9 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 // its port.
 func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, len(args) > 0, neg, "start NAME FLAG...")
-	name, ready := args[0], ts.MkAbs(args[0]+".ready")
+	// In a directory of its own: relayd may write there.
+	name, ready := args[0], ts.MkAbs(filepath.Join(".ready", args[0]))
+	ts.Check(os.MkdirAll(filepath.Dir(ready), 0o777))
 	path, err := exec.LookPath("relayd")
 	ts.Check(err)
 	cmd := exec.Command(path, append([]string{"--ready-file", ready}, args[1:]...)...)
@@ -145,6 +148,17 @@ func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(name+"_port", strconv.Itoa(int(p.addr.Port)))
 }
 
+// scriptKeyOf sets a variable to the public key that keygen printed: keyof KEY
+// FILE.
+func scriptKeyOf(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 2, neg, "keyof VARIABLE FILE")
+	_, key, ok := strings.Cut(ts.ReadFile(args[1]), "--peer-key ")
+	if !ok {
+		ts.Fatalf("%s has no public key", args[1])
+	}
+	ts.Setenv(args[0], strings.TrimSpace(key))
+}
+
 // scriptEnviron returns the script's own settings for relayd, and what any
 // program wants.
 func scriptEnviron(ts *testscript.TestScript) []string {
@@ -173,8 +187,8 @@ func find(ts *testscript.TestScript, name string) *process {
 
 // scriptSignal sends a signal: signal a TERM.
 func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "USR1": syscall.SIGUSR1, "QUIT": syscall.SIGQUIT}
-	usage(ts, len(args) == 2 && signals[args[1]] != 0, neg, "signal NAME TERM|INT|USR1|QUIT")
+	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "QUIT": syscall.SIGQUIT}
+	usage(ts, len(args) == 2 && signals[args[1]] != 0, neg, "signal NAME TERM|INT|HUP|USR1|QUIT")
 	ts.Check(find(ts, args[0]).cmd.Process.Signal(signals[args[1]]))
 }
 

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"relayd/cmd/relayd/internal/sandbox"
 	"relayd/tests/leak"
 )
 
@@ -21,11 +23,20 @@ func TestMain(m *testing.M) {
 	testscript.Main(leak.M{M: m}, map[string]func(){"relayd": mainWithLeak})
 }
 
+// scriptCondition knows what a script may ask beside testscript's own conditions.
+func scriptCondition(name string) (bool, error) {
+	if name == "landlock" {
+		return sandbox.Version() > 0, nil
+	}
+	return false, fmt.Errorf("unknown condition %q", name)
+}
+
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		Setup:               setupScript,
 		Cmds:                scriptCommands,
+		Condition:           scriptCondition,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})

@@ -4,11 +4,11 @@ package main
 // are made from the stages' own table.
 
 import (
-	"encoding/json"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"relayd/cmd/relayd/internal/screen"
 	"relayd/transform"
 )
 
@@ -19,6 +19,9 @@ and what memory an open one holds. With a NAME it prints that stage's manual.
 A stage is written NAME or NAME:KEY=VALUE,KEY=VALUE. The key of an option that is
 called the main one is left out: exec:cat. A value with a comma in it is put in
 double quotes. A list of stages is written with commas, or as several flags.
+
+There is no stage that drops bytes: a TCP stream has no loss that its ends could
+see. To them it looks like delay or stall, or in the end like reset.
 
 Add, set and rm change the stages of a relayd that runs.`
 
@@ -71,7 +74,7 @@ func listStages(out io.Writer, stages []transform.Info, asJSON bool) error {
 		for _, s := range stages {
 			list.Stages = append(list.Stages, jsonOf(s))
 		}
-		return json.NewEncoder(out).Encode(list)
+		return screen.PrintJSON(out, list)
 	}
 	_, err := io.WriteString(out, stageList(stages))
 	return err
@@ -79,7 +82,7 @@ func listStages(out io.Writer, stages []transform.Info, asJSON bool) error {
 
 func printStage(out io.Writer, s transform.Info, asJSON bool) error {
 	if asJSON {
-		return json.NewEncoder(out).Encode(jsonOf(s))
+		return screen.PrintJSON(out, jsonOf(s))
 	}
 	_, err := io.WriteString(out, stageManual(s))
 	return err

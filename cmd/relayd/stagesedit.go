@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,11 +12,13 @@ import (
 
 	"relayd/cmd/relayd/internal/admin"
 	"relayd/cmd/relayd/internal/screen"
+	"relayd/relay"
 )
 
 // editFlags are the flags of relayd stages add, set and rm.
 type editFlags struct {
 	clientFlags
+	route  string
 	conns  []string
 	filter []string
 	live   bool
@@ -34,8 +35,12 @@ live conn has on its way goes through the old stages before, so nothing is lost,
 doubled or passes another. Stages that encode or decode cannot come or go in a
 conn that relays already: its far end could not follow.
 
-A conn whose peer takes nothing cannot change at once. After --within it is left
-to change when it can, or, with --kill-blocked, killed.`
+How far a cut, a stall or the damage of corrupt is, and whether a stage with p=
+acts, is the conn's, and stays when another stage changes. A stall lets go.
+
+A conn whose peer takes nothing, or in which a stage holds bytes back, cannot
+change at once. After --within it is left to change when it can, or, with
+--kill-blocked, killed.`
 
 // newEditCommands returns relayd stages add, set and rm.
 func newEditCommands() []*cobra.Command {
@@ -78,7 +83,7 @@ func newRemoveCommand() *cobra.Command {
 func editCommand(use string, arguments int, fill func(*admin.StagesRequest, []string)) *cobra.Command {
 	var f editFlags
 	c := &cobra.Command{
-		Use:                   use + " [--live | --conn ID… | --filter WORD=VALUE…]",
+		Use:                   use + " [--route NAME] [--live | --conn ID… | --filter WORD=VALUE…]",
 		DisableFlagsInUseLine: true,
 		Args:                  cobra.ExactArgs(arguments),
 	}
@@ -88,6 +93,7 @@ func editCommand(use string, arguments int, fill func(*admin.StagesRequest, []st
 		return editStages(c.Context(), &f, q, c.OutOrStdout())
 	}
 	f.clientFlags.add(c.Flags())
+	c.Flags().StringVar(&f.route, "route", relay.DefaultName, "change the route `NAME`")
 	c.Flags().StringSliceVar(&f.conns, "conn", nil, "change the conn `ID`; repeatable")
 	c.Flags().StringArrayVar(&f.filter, "filter", nil, "change the conns that meet `WORD=VALUE`; repeatable")
 	c.Flags().BoolVar(&f.live, "live", false, "change the conns that live, too")
@@ -105,6 +111,8 @@ func editStages(ctx context.Context, f *editFlags, q admin.StagesRequest, out io
 	switch {
 	case len(f.conns) > 0 && len(f.filter) > 0:
 		return &exitError{code: exitUsage, err: errors.New("it takes --conn or --filter, not both")}
+	case f.route != relay.DefaultName && len(f.conns)+len(f.filter) > 0:
+		return &exitError{code: exitUsage, err: errors.New("it takes --route, or --conn or --filter, not both")}
 	case f.within <= 0:
 		return &exitError{code: exitUsage, err: errors.New("--within is to be more than 0")}
 	case len(f.filter) > 0:
@@ -114,7 +122,7 @@ func editStages(ctx context.Context, f *editFlags, q admin.StagesRequest, out io
 		}
 		q.Filter = filter
 	case len(f.conns) == 0:
-		q.Route = admin.Route
+		q.Route = f.route
 	}
 	client, err := f.open()
 	if err != nil {
@@ -126,7 +134,7 @@ func editStages(ctx context.Context, f *editFlags, q admin.StagesRequest, out io
 		return askError(err)
 	}
 	if f.json {
-		err = json.NewEncoder(out).Encode(change)
+		err = screen.PrintJSON(out, change)
 	} else {
 		_, err = io.WriteString(out, changed(&change))
 	}
@@ -140,7 +148,7 @@ func editStages(ctx context.Context, f *editFlags, q admin.StagesRequest, out io
 func changed(change *admin.StagesChange) string {
 	var b strings.Builder
 	if r := change.Route; r != nil {
-		fmt.Fprintf(&b, "route %s: %s\n", r.Name, chains(r.Up, r.Down))
+		fmt.Fprintf(&b, "route %s: %s\n", screen.ASCII(r.Name), screen.ASCII(chains(r.Up, r.Down)))
 	}
 	for i := range change.Conns {
 		c := &change.Conns[i]

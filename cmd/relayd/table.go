@@ -5,21 +5,31 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"relayd/cmd/relayd/internal/screen"
 )
 
 // A table is rows of cells, the first of which may be the columns' names.
 type table [][]string
 
+// maxPadding is how wide a cell makes its column at most: a wider one is in the way
+// of its own row only. One that is a megabyte wide would make all rows so.
+const maxPadding = 200
+
 // String lays it out: each column as wide as its widest cell, and nothing behind
-// the last one.
+// the last one. Cells may be somebody else's words.
 func (t table) String() string {
 	var widths []int
 	for _, row := range t {
 		for i, cell := range row {
+			row[i] = screen.Clean(cell)
+			cell = row[i]
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+			if n := utf8.RuneCountInString(cell); n <= maxPadding {
+				widths[i] = max(widths[i], n)
+			}
 		}
 	}
 	var b strings.Builder

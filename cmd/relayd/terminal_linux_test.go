@@ -21,6 +21,7 @@ type terminal struct {
 	keys *os.File // the person's side
 	tty  *os.File // the program's, shared with the shell that has started it
 	seen bytes.Buffer
+	all  bytes.Buffer // that it has shown, also what was looked at
 }
 
 func ioctl(fd, request uintptr, arg unsafe.Pointer) error {
@@ -115,6 +116,7 @@ func (x *terminal) want(text string) {
 		}
 		n, err := x.keys.Read(buf)
 		x.seen.Write(buf[:n])
+		x.all.Write(buf[:n])
 		if err != nil {
 			x.t.Fatalf("no %q on the terminal, but %q: %v", text, &x.seen, err)
 		}
@@ -141,6 +143,8 @@ func TestTerminal(t *testing.T) {
 		x := newTerminal(t)
 		before := x.modes()
 		cmd := x.start("-l", "stdio:", "-t", to)
+		x.want("INF sandbox files=") // the last that it says before it relays: the rest is what is typed
+		x.want("\r\n")
 		for _, line := range []string{"hello", "", "again and again"} {
 			x.press(line + "\n")
 			x.want(line + "\r\n" + line + "\r\n") // the terminal's echo, and relayd's
@@ -164,6 +168,8 @@ func TestTerminalInterrupt(t *testing.T) {
 		x := newTerminal(t)
 		before := x.modes()
 		cmd := x.start("-l", "stdio:", "-t", to)
+		x.want("INF sandbox files=") // the last that it says before it relays: the rest is what is typed
+		x.want("\r\n")
 		x.press("hello\n")
 		x.want("hello\r\nhello\r\n")
 		x.press("\x03") // ^C

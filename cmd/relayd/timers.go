@@ -4,8 +4,6 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-
-	"relayd/relay"
 )
 
 // The timerFlags bound what a conn may wait for. On the command line 0 and off
@@ -13,11 +11,9 @@ import (
 type timerFlags struct {
 	connect, idle, halfClosed, writeStall timeout
 	linger, maxLinger, maxLifetime        timeout
-	set                                   *pflag.FlagSet
 }
 
 func (f *timerFlags) add(set *pflag.FlagSet) {
-	f.set = set
 	f.connect = timeout(10 * time.Second)
 	f.halfClosed = timeout(5 * time.Minute)
 	f.writeStall = timeout(15 * time.Minute)
@@ -31,21 +27,4 @@ func (f *timerFlags) add(set *pflag.FlagSet) {
 	set.Var(&f.linger, "linger", "at the end, give a peer `TIME` to take the rest, anew whenever it takes some")
 	set.Var(&f.maxLinger, "max-linger", "and all in all `TIME`; as long as write-stall-timeout unless given")
 	set.Var(&f.maxLifetime, "max-lifetime", "reset a conn `TIME` after its accept, whatever it does")
-}
-
-// timeouts returns what the flags say.
-func (f *timerFlags) timeouts() relay.Timeouts {
-	t := relay.Timeouts{
-		Connect:     f.connect.orOff(),
-		Idle:        f.idle.orOff(),
-		HalfClosed:  f.halfClosed.orOff(),
-		WriteStall:  f.writeStall.orOff(),
-		Linger:      f.linger.orOff(),
-		MaxLinger:   f.maxLinger.orOff(),
-		MaxLifetime: f.maxLifetime.orOff(),
-	}
-	if !f.set.Changed("max-linger") {
-		t.MaxLinger = 0 // follow write-stall
-	}
-	return t
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -81,6 +82,9 @@ func (s topSource) Kill(ctx context.Context, id string) (string, error) {
 	kills, err := s.client.Kill(ctx, admin.KillRequest{IDs: []string{id}})
 	if err != nil {
 		return "", err
+	}
+	if len(kills.Kills) == 0 {
+		return "", errors.New("the answer does not say what became of it")
 	}
 	k := &kills.Kills[0]
 	if !k.Released {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"relayd/cmd/relayd/internal/admin"
@@ -15,19 +14,19 @@ import (
 // connTree draws a conn.
 func connTree(d *admin.ConnDetail) string {
 	if len(d.Resources) == 0 {
-		return fmt.Sprintf("%s  %s, not in the tree any more\n", screen.ASCII(d.ID), d.State)
+		return fmt.Sprintf("%s  %s, not in the tree any more\n", screen.ASCII(d.ID), screen.ASCII(d.State))
 	}
 	t := newForest(d.Resources)
 	t.note = func(r *admin.Resource) string { return connNote(d, r) }
 	t.flows = func(r *admin.Resource) []admin.Flow { return connFlows(d, r) }
 	var b strings.Builder
 	root := &d.Resources[0]
-	how := d.State + ", " + humanTime(d.Age.Duration())
+	how := screen.ASCII(d.State) + ", " + humanTime(d.Age.Duration())
 	if root.Orphan {
 		how += ", orphan: its owner has gone, and what is below keeps it"
 	}
 	fmt.Fprintf(&b, "%s  %s -> %s\n   %s\n", screen.ASCII(d.ID), screen.ASCII(d.Client), screen.ASCII(d.Upstream), how)
-	t.below(&b, root, "")
+	t.draw(&b, root)
 	return b.String()
 }
 
@@ -101,11 +100,12 @@ func orphanTrees(all []admin.Resource) string {
 	var b strings.Builder
 	for i := range all {
 		r := &all[i]
-		if !r.Orphan {
+		if !r.Orphan || t.roots[r.ID] {
 			continue
 		}
+		t.roots[r.ID] = true
 		fmt.Fprintf(&b, "%s\n", t.line(r, screen.ASCII(r.Name)))
-		t.below(&b, r, "")
+		t.draw(&b, r)
 	}
 	if b.Len() == 0 {
 		return "no orphans: everything that lives has an owner\n"
@@ -113,16 +113,20 @@ func orphanTrees(all []admin.Resource) string {
 	return b.String()
 }
 
-// A forest is resources by their parents.
+// A forest is resources by their parents. What is said of them is the server's,
+// which may be anybody: parents in a circle, or a tree without an end, must not be
+// followed for ever.
 type forest struct {
 	children map[string][]*admin.Resource
+	roots    map[string]bool // those that were drawn
+	drawn    map[string]bool // those below the present root whose children were drawn
 	note     func(r *admin.Resource) string
 	flows    func(r *admin.Resource) []admin.Flow // through the stages that a resource was handed to
 	branch   [4]string                            // in the middle, at the end; what goes on below each
 }
 
 func newForest(all []admin.Resource) *forest {
-	t := &forest{children: make(map[string][]*admin.Resource),
+	t := &forest{children: make(map[string][]*admin.Resource), roots: make(map[string]bool),
 		note: func(*admin.Resource) string { return "" }, flows: func(*admin.Resource) []admin.Flow { return nil }}
 	for i := range all {
 		t.children[all[i].Parent] = append(t.children[all[i].Parent], &all[i])
@@ -134,9 +138,25 @@ func newForest(all []admin.Resource) *forest {
 	return t
 }
 
+// maxDepth is deeper than any tree of ours is.
+const maxDepth = 64
+
+// draw draws what is below a root.
+func (t *forest) draw(b *strings.Builder, root *admin.Resource) {
+	t.drawn = make(map[string]bool)
+	t.below(b, root, "", 0)
+}
+
 // below draws what is below a resource.
-func (t *forest) below(b *strings.Builder, r *admin.Resource, indent string) {
-	kids := slices.Clone(t.children[r.ID])
+func (t *forest) below(b *strings.Builder, r *admin.Resource, indent string, depth int) {
+	kids := t.children[r.ID]
+	if t.drawn[r.ID] || len(kids) == 0 {
+		return
+	}
+	if t.drawn[r.ID] = true; depth == maxDepth {
+		fmt.Fprintf(b, "%s%s...\n", indent, t.branch[1])
+		return
+	}
 	for i, k := range kids {
 		at, next := t.branch[0], t.branch[2]
 		if i == len(kids)-1 {
@@ -145,7 +165,7 @@ func (t *forest) below(b *strings.Builder, r *admin.Resource, indent string) {
 		name := indent + at + screen.ASCII(strings.TrimPrefix(k.Name, r.Name+"."))
 		fmt.Fprintf(b, "%s\n", t.line(k, name))
 		t.inside(b, k, indent+next)
-		t.below(b, k, indent+next)
+		t.below(b, k, indent+next, depth+1)
 	}
 }
 
@@ -165,7 +185,8 @@ func (t *forest) inside(b *strings.Builder, r *admin.Resource, indent string) {
 	}
 }
 
-// line describes a resource: how it is, for how long, and who is inside.
+// line describes a resource: how it is, for how long, and who is inside. It makes
+// tame what is said of it; the name is its caller's.
 func (t *forest) line(r *admin.Resource, name string) string {
 	parts := []string{humanTime(r.Age.Duration())}
 	if r.Orphan {
@@ -179,5 +200,5 @@ func (t *forest) line(r *admin.Resource, name string) string {
 	if r.Operations > 0 {
 		parts = append(parts, fmt.Sprintf("%d inside", r.Operations))
 	}
-	return fmt.Sprintf("%-17s %s", name, strings.Join(parts, ", "))
+	return fmt.Sprintf("%-17s %s", name, screen.Clean(strings.Join(parts, ", ")))
 }

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"relayd/cmd/relayd/internal/sandbox"
+	"relayd/socket"
+	"relayd/transform"
+)
+
+// What a configuration works with, by which it can be restricted. Whatever comes
+// to open a file after the start has a line here.
+
+// configNeeds are the needs of a configuration while they are gathered.
+type configNeeds struct {
+	sandbox.Needs
+	names    bool // of hosts, users or groups are looked up
+	programs bool // are run, whose own needs nobody knows
+}
+
+// needs are those of what was configured.
+func (c *confinement) needs() configNeeds {
+	var n configNeeds
+	n.Add(sandbox.Base(), c.paths.Needs)
+	for _, l := range c.relay.Listeners {
+		n.addListener(l.Address)
+	}
+	for _, u := range c.relay.Upstreams {
+		for _, t := range u.Targets {
+			n.addUpstream(t.Address)
+		}
+	}
+	for _, r := range c.relay.Routes {
+		n.addStages(r.Up.Needs())
+		n.addStages(r.Down.Needs())
+	}
+	for _, p := range []*adminPlace{&c.admin.at, &c.admin.view} {
+		if a, err := p.resolve(); err == nil && !p.none && (p.chosen || p == &c.admin.at) {
+			n.addListener(a)
+		}
+	}
+	if c.admin.tokenFile != "" {
+		n.Read = append(n.Read, c.admin.tokenFile)
+	}
+	if c.conf.File != "" {
+		// By its folder, for a reload: who edits a file puts a new one in its place.
+		n.Read = append(n.Read, filepath.Dir(c.conf.File))
+		for _, name := range c.conf.Files() {
+			n.Read = append(n.Read, filepath.Dir(name))
+		}
+	}
+	if path := string(c.conf.ReadyFile); path != "" {
+		n.Create = append(n.Create, filepath.Dir(path))
+	}
+	if n.names {
+		n.Add(sandbox.Names())
+	}
+	if n.programs || len(c.paths.Exec) > 0 {
+		n.Add(sandbox.Programs())
+	}
+	return n
+}
+
+// addListener adds what listening at an address takes: the directory of a socket
+// file, in which it is made, locked, and removed at the end.
+func (n *configNeeds) addListener(a socket.Address) {
+	if a.Kind == socket.Unix && !a.Abstract {
+		n.Create = append(n.Create, filepath.Dir(a.Path))
+		return
+	}
+	n.addUpstream(a)
+}
+
+// addUpstream adds what dialling an address takes. Connecting to a Unix socket
+// takes none of what is restricted.
+func (n *configNeeds) addUpstream(a socket.Address) {
+	// By their folder: whoever renews a certificate puts a new file in its place.
+	for _, name := range a.Files() {
+		n.Read = append(n.Read, filepath.Dir(name))
+	}
+	switch a.Kind {
+	case socket.TLS:
+		n.Add(sandbox.Roots())
+		fallthrough
+	case socket.TCP:
+		if _, err := netip.ParseAddr(a.Host); err != nil && a.Host != "" {
+			n.names = true
+		}
+	case socket.Exec:
+		n.addProgram(a.Path)
+	}
+}
+
+// addStages adds what stages work with.
+func (n *configNeeds) addStages(s transform.Needs) {
+	n.Read = append(n.Read, s.Read...)
+	n.Write = append(n.Write, s.Write...)
+	n.Create = append(n.Create, s.WriteIn...)
+	for _, text := range s.Dial {
+		if a, err := socket.ParseAddress(text); err == nil {
+			n.addUpstream(a)
+		}
+	}
+	for _, program := range s.Run {
+		n.addProgram(program)
+	}
+}
+
+// addProgram adds a program and, if it is a script, what runs it.
+func (n *configNeeds) addProgram(name string) {
+	n.programs = true
+	path, err := exec.LookPath(name)
+	if err != nil {
+		path = name
+	}
+	n.Exec = append(n.Exec, path)
+	if by := interpreter(path); by != "" {
+		n.Exec = append(n.Exec, by)
+	}
+}
+
+// maxInterpreter is how much of a script the kernel looks at.
+const maxInterpreter = 256
+
+// interpreter returns the program that the first line of a script names.
+func interpreter(path string) string {
+	file, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	start, _ := io.ReadAll(io.LimitReader(file, maxInterpreter))
+	line, _, _ := bytes.Cut(start, []byte("\n"))
+	words := bytes.Fields(bytes.TrimPrefix(line, []byte("#!")))
+	if !bytes.HasPrefix(line, []byte("#!")) || len(words) == 0 {
+		return ""
+	}
+	return string(words[0])
+}
