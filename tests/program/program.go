@@ -3,6 +3,9 @@
 // missing is skipped, with the reason; in continuous integration, where CI=true
 // is set, it fails, so that no test is ever left out unseen. This is the only
 // place that skips a test.
+//
+// It also builds relayd itself for those who run it as a program, and runs the
+// test's own binary again in a process of its own.
 package program
 
 import (
@@ -16,23 +19,45 @@ import (
 // debian maps a program to the Debian package that has it, where the names
 // differ.
 var debian = map[string]string{
-	"ip": "iproute2",
-	"nc": "netcat-openbsd",
-	"ps": "procps",
-	"ss": "iproute2",
+	"ip":  "iproute2",
+	"man": "man-db",
+	"nc":  "netcat-openbsd",
+	"ps":  "procps",
+	"ss":  "iproute2",
 
-	"redis-cli": "redis-tools",
-	"initdb":    "postgresql",
-	"postgres":  "postgresql",
-	"psql":      "postgresql-client",
+	"redis-benchmark": "redis-tools",
+	"redis-cli":       "redis-tools",
+	"initdb":          "postgresql",
+	"pgbench":         "postgresql",
+	"postgres":        "postgresql",
+	"psql":            "postgresql-client",
 
+	"sftp":       "openssh-client",
+	"ssh":        "openssh-client",
+	"ssh-keygen": "openssh-client",
+	"sshd":       "openssh-server",
+
+	"wasm-ld": "lld",
+
+	"systemd-analyze":         "systemd",
 	"systemd-socket-activate": "systemd",
+
+	"ngx_stream_module.so": "libnginx-mod-stream",
+	"dpkg-deb":             "dpkg",
 }
 
-// apart is where Debian puts programs that are not in anybody's PATH.
+// apart is where Debian puts programs, and a part of one, that are not in
+// everybody's PATH.
 var apart = map[string]string{
+	"haproxy": "/usr/sbin/haproxy",
+	"nginx":   "/usr/sbin/nginx",
+
+	"ngx_stream_module.so": "/usr/lib/nginx/modules/ngx_stream_module.so",
+
 	"initdb":   "/usr/lib/postgresql/*/bin/initdb",
+	"pgbench":  "/usr/lib/postgresql/*/bin/pgbench",
 	"postgres": "/usr/lib/postgresql/*/bin/postgres",
+	"sshd":     "/usr/sbin/sshd",
 }
 
 // Need returns the path of the named program. If there is none, t ends here: it

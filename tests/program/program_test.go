@@ -2,16 +2,59 @@ package program
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"relayd/tests/leak"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) {
+	if Role() == "parrot" {
+		io.Copy(os.Stdout, os.Stdin)
+		return
+	}
+	leak.Main(m)
+}
+
+// A self plays its role until its input ends, or it is killed, also if it stands
+// still.
+func TestSelf(t *testing.T) {
+	leak.Check(t)
+	s := StartSelf(t, "parrot")
+	io.WriteString(s.In, "hello\n")
+	if said, err := s.Out.ReadString('\n'); said != "hello\n" || err != nil {
+		t.Errorf("it says %q, %v", said, err)
+	}
+	if err := s.End(); err != nil {
+		t.Errorf("its end: %v", err)
+	}
+	s = StartSelf(t, "parrot")
+	s.Cmd.Process.Signal(syscall.SIGSTOP)
+	s.Kill()
+	if s.Cmd.ProcessState.Success() {
+		t.Error("it has ended well, though it was killed")
+	}
+}
+
+// What Relayd builds is there while the tests run, and no longer.
+func TestRelayd(t *testing.T) {
+	path := ""
+	code := Run(func() int {
+		path = Relayd(t)
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+		return 7
+	})
+	if _, err := os.Stat(path); code != 7 || err == nil {
+		t.Errorf("%d, and %s is there still", code, path)
+	}
+}
 
 // recorder is a test that notes how it ended.
 type recorder struct {
