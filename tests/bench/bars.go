@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 )
@@ -17,6 +18,7 @@ type bar struct {
 	than   string  // the other; "" for an absolute bound
 	unit   string  // of an absolute bound
 	coarse bool    // one digit counts, not two
+	of     string  // whose it is; "" for relayd
 }
 
 // A verdict is what came of a bar.
@@ -59,7 +61,11 @@ func bars() []bar {
 			bar{row: w, what: "descriptors", metric: files, atMost: true, bound: 2, unit: "/conn", coarse: true},
 		)
 	}
-	return append(list, bar{row: "staged", what: "p99", metric: p99, atMost: true, bound: 1000, unit: "µs"})
+	list = append(list, bar{row: "staged", what: "p99", metric: p99, atMost: true, bound: 1000, unit: "µs"})
+	for _, codec := range codecs {
+		list = append(list, bar{row: "tunnel", what: codec + ": p50", metric: p50, atMost: true, bound: 3, than: peerPair, of: peerPair + "-" + codec})
+	}
+	return list
 }
 
 // noErrors is 0: an error makes a relay fail, and there are no figures.
@@ -93,24 +99,25 @@ func judge(r *result) []verdict {
 
 func (b bar) judge(w *rowResult) verdict {
 	v := verdict{Row: w.Name, Bar: b.String(), Verdict: unknown}
-	subject := w.cell(peerRelayd)
+	of := cmp.Or(b.of, peerRelayd)
+	subject := w.cell(of)
 	switch {
 	case w.Missing != "":
 		v.Reason = w.Missing
 		return v
 	case subject == nil:
-		v.Reason = "relayd was not run"
+		v.Reason = of + " was not run"
 		return v
 	case subject.Failed != "":
-		v.Verdict, v.Reason = missed, "relayd failed"
+		v.Verdict, v.Reason = missed, of+" failed"
 		return v
 	case !subject.ok():
-		v.Reason = "no figures of relayd"
+		v.Reason = "no figures of " + of
 		return v
 	}
 	v.Value = b.metric(subject.Median)
 	if b.than != "" {
-		value, ok := w.ratio(b.metric, peerRelayd, b.than)
+		value, ok := w.ratio(b.metric, of, b.than)
 		if !ok {
 			v.Reason = "no figures of " + b.than
 			return v

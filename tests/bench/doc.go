@@ -4,6 +4,8 @@
 //	go run ./tests/bench            # about a quarter of an hour
 //	go run ./tests/bench --quick    # under two minutes, noisier
 //	go run ./tests/bench --only 'rr50' --peers relayd,haproxy --rounds 9
+//	go run ./tests/bench --only tunnel        # what codecs cost in time
+//	go run ./tests/bench --carry 1GiB         # files through stages, by curl
 //
 // The pieces, each a process of its own so that the garbage of one is not the
 // time of another:
@@ -20,6 +22,9 @@
 // each round. What is shown is the median of the rounds. A ratio is the median
 // of the ratios within the rounds, so it need not be the quotient of the two
 // medians.
+//
+// The row tunnel compares pairs of relayds with each other, at the two ends of a
+// tunnel: plain, and with each codec.
 //
 // Memory is what a relay has more with its connections than without any, after
 // the first few have come, done the same, and gone: what a relay makes once is

@@ -65,6 +65,11 @@ func bench(ctx context.Context, o options, out, log io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	y := &yard{dir: dir, files: files, keeper: k}
+	y.ports.Store(int32(time.Now().UnixMilli() % (lastPort - firstPort)))
+	if o.carry > 0 {
+		return y.carry(ctx, o, t, out, log)
+	}
 	rows, peers, err := o.choose(t.rows(), t.peers(ctx))
 	if err != nil {
 		return err
@@ -74,8 +79,6 @@ func bench(ctx context.Context, o options, out, log io.Writer) (err error) {
 		return err
 	}
 	defer backend.close(true)
-	y := &yard{dir: dir, files: files, keeper: k}
-	y.ports.Store(int32(time.Now().UnixMilli() % (lastPort - firstPort)))
 	h := &harness{options: o, yard: y, backend: backend}
 	r, err := h.run(ctx, rows, peers, &progress{w: log, terminal: isTerminal(log)})
 	if err != nil {

@@ -49,8 +49,8 @@ func smallRows(t *testing.T) (list []row) {
 		}
 		list = append(list, w)
 	}
-	if len(list) != 13 {
-		t.Fatalf("there are %d small rows, want 13", len(list))
+	if len(list) != 14 {
+		t.Fatalf("there are %d small rows, want 14", len(list))
 	}
 	return list
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -23,6 +24,7 @@ type options struct {
 	json    string
 	svg     string
 	keep    bool
+	carry   int64 // bytes of a file to carry, instead of the rows; 0 for the rows
 
 	patience time.Duration // with a relay that hangs, after the time of the load
 }
@@ -41,6 +43,9 @@ Flags:
       --relayd FILE    measure this relayd, instead of building it
       --json FILE      write all figures to FILE
       --svg FILE       write a chart to FILE
+      --carry SIZE     instead of the rows, have curl get files of SIZE, such as 1GiB, through
+                       tunnels, a program and a WebAssembly module, beside socat and zstd;
+                       --only is then of text, noise and mixed
       --keep           keep the relays' configurations and logs, and say where
 `
 
@@ -58,6 +63,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	f.StringVar(&o.json, "json", "", "")
 	f.StringVar(&o.svg, "svg", "", "")
 	f.BoolVar(&o.keep, "keep", false, "")
+	f.Func("carry", "", o.setCarry)
 	f.Usage = func() {} // it would be for wrong flags, too
 	switch err := f.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -89,6 +95,18 @@ func (o *options) setOnly(s string) (err error) {
 func (o *options) setPeers(s string) error {
 	o.peers = strings.Split(s, ",")
 	return nil
+}
+
+func (o *options) setCarry(s string) error {
+	for unit, size := range map[string]int64{"MiB": 1 << 20, "GiB": 1 << 30} {
+		digits, ok := strings.CutSuffix(s, unit)
+		n, err := strconv.ParseInt(digits, 10, 32)
+		if ok && err == nil && n > 0 {
+			o.carry = n * size
+			return nil
+		}
+	}
+	return errors.New("want a size such as 64MiB or 1GiB")
 }
 
 // warm is how long a load runs before it counts.

@@ -36,8 +36,16 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+func TestOptionsCarry(t *testing.T) {
+	for in, want := range map[string]int64{"--carry 64MiB": 64 << 20, "--carry 1GiB": 1 << 30, "": 0} {
+		if o, err := parseOptions(strings.Fields(in), nil); err != nil || o.carry != want {
+			t.Errorf("%s: %d, %v", in, o.carry, err)
+		}
+	}
+}
+
 func TestOptionsWrong(t *testing.T) {
-	for _, args := range []string{"--rounds 0", "--time -1s", "--only (", "--slow", "all"} {
+	for _, args := range []string{"--carry 5", "--carry 0MiB", "--rounds 0", "--time -1s", "--only (", "--slow", "all"} {
 		if _, err := parseOptions(strings.Fields(args), nil); err == nil {
 			t.Errorf("%s: no error", args)
 		}

@@ -155,12 +155,15 @@ func TestBarsExist(t *testing.T) {
 	known := make(map[string]bool)
 	for _, w := range (toolbox{}).rows() {
 		known[w.name] = true
+		for _, p := range w.own {
+			known[p.name] = true
+		}
 	}
 	for _, p := range (toolbox{}).peers(t.Context()) {
 		known[p.name] = true
 	}
 	for _, b := range bars() {
-		if !known[b.row] || b.than != "" && !known[b.than] {
+		if !known[b.row] || b.than != "" && !known[b.than] || b.of != "" && !known[b.of] {
 			t.Errorf("%s: %s: no such row or peer", b.row, b)
 		}
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os/exec"
+	"slices"
 	"time"
 )
 
@@ -31,6 +32,9 @@ type row struct {
 	// command is how relayd is started for a row that only it runs, beside
 	// direct. Nil for the others.
 	command func(r route) (*exec.Cmd, error)
+	// own are the relays that only this row has, instead of the others, beside
+	// direct. None for most.
+	own []peer
 }
 
 // pieces and sizes.
@@ -77,7 +81,23 @@ func (t toolbox) rows() []row {
 			name: "staged", title: "a request and its answer of 64 B through gzip and gunzip, beside bulk without", kind: byOps,
 			job: job{Kind: "ask", Conns: 1, Size: small}, beside: &job{Kind: "send", Conns: 1}, command: stagedCommand,
 		},
+		row{
+			name: "tunnel", title: "a request and its answer of 64 B through a pair, plain and with each codec", kind: byOps, fickle: true,
+			job: job{Kind: "ask", Conns: 1, Size: small}, own: t.pairs(),
+		},
 	)
+}
+
+// peers returns the relays that the row has: those, or its own and direct.
+func (r row) peers(all []peer) []peer {
+	if r.own == nil {
+		return all
+	}
+	isDirect := func(p peer) bool { return p.name == peerDirect }
+	if i := slices.IndexFunc(all, isDirect); i >= 0 {
+		return append([]peer{all[i]}, r.own...)
+	}
+	return r.own
 }
 
 // files is how many descriptors a relay needs at least.

@@ -44,7 +44,7 @@ func (h *harness) newRow(w row, peers []peer) *rowResult {
 	if w.missing == nil && h.yard.files < w.files() {
 		res.Missing = fmt.Sprintf("%d open files are allowed, and a relay needs %d: raise the hard limit (ulimit -Hn)", h.yard.files, w.files())
 	}
-	for _, p := range peers {
+	for _, p := range w.peers(peers) {
 		if w.kind == byMemory && p.command == nil && p.missing == nil {
 			continue // there is no relay whose memory it could be
 		}
@@ -61,7 +61,7 @@ func (h *harness) runRow(ctx context.Context, w *rowResult, peers []peer, p *pro
 		return nil
 	}
 	byName := make(map[string]peer)
-	for _, p := range peers {
+	for _, p := range w.row.peers(peers) {
 		byName[p.name] = p
 	}
 	rounds := w.row.rounds(h.options)
