@@ -119,22 +119,8 @@ func pop(t *testing.T, to chan<- string, cli string, args ...string) { to <- sai
 // that fails, and a query that is cancelled from another connection.
 func TestPostgres(t *testing.T) {
 	leak.Check(t)
-	initdb, postgres, psql := program.Need(t, "initdb"), program.Need(t, "postgres"), program.Need(t, "psql")
-	dir, err := os.MkdirTemp("", "relayd") // of a path short enough for a socket, that its user can enter
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	as := notRoot(t, dir)
-	data := filepath.Join(dir, "data")
-	create := exec.Command(initdb, "-D", data, "-U", "someone", "-A", "trust", "-N", "--locale=C", "-E", "UTF8")
-	create.SysProcAttr, create.Dir = as, dir
-	if out, err := create.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", create.Args, err, out)
-	}
-	serve := exec.Command(postgres, "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "fsync=off")
-	serve.SysProcAttr, serve.Dir = as, dir
-	to := spawn(t, serve, filepath.Join(dir, ".s.PGSQL.5432"))
+	psql := program.Need(t, "psql")
+	to := startPostgres(t)
 	rows := randomText(1 << 20)
 	script := `
 CREATE TEMPORARY TABLE t (n serial, line text);
@@ -152,6 +138,28 @@ SELECT pg_sleep(20);
 	throughTunnels(t, to, func(t *testing.T, at socket.Address) string {
 		return said(t, script, psql, "-X", "-h", at.Host, "-p", strconv.Itoa(int(at.Port)), "-U", "someone", "-d", "postgres", "-v", "ON_ERROR_STOP=0")
 	})
+}
+
+// startPostgres runs a server with a database of its own until the end of the
+// test. Its user is someone.
+func startPostgres(t *testing.T) socket.Address {
+	t.Helper()
+	initdb, postgres := program.Need(t, "initdb"), program.Need(t, "postgres")
+	dir, err := os.MkdirTemp("", "relayd") // of a path short enough for a socket, that its user can enter
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	as := notRoot(t, dir)
+	data := filepath.Join(dir, "data")
+	create := exec.Command(initdb, "-D", data, "-U", "someone", "-A", "trust", "-N", "--locale=C", "-E", "UTF8")
+	create.SysProcAttr, create.Dir = as, dir
+	if out, err := create.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", create.Args, err, out)
+	}
+	serve := exec.Command(postgres, "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "fsync=off")
+	serve.SysProcAttr, serve.Dir = as, dir
+	return spawn(t, serve, filepath.Join(dir, ".s.PGSQL.5432"))
 }
 
 // notRoot returns who runs what refuses to be run by root, and gives him dir: the

@@ -11,6 +11,8 @@
 //	rules_test.go   goroutines, exits, sleeps, skips, copies, sizes
 //	api_test.go     descriptors stay in package socket
 //
-// Sub-packages are helpers for the tests of every package, and bench, a command
-// that measures relayd beside other relays: go run ./tests/bench.
+// Sub-packages are helpers for the tests of every package; tests of the program
+// under load (load), beside HAProxy and with targets that die (service) and of all
+// at once (chaos); and bench, a command that measures relayd beside other relays:
+// go run ./tests/bench.
 package tests

@@ -132,6 +132,7 @@ func TestFilterKilled(t *testing.T) {
 func TestFilterStuck(t *testing.T) {
 	for _, chain := range []string{
 		shell("trap : TERM HUP PIPE; echo $$ >&2; while :; do sleep 60; done"),
+		shell("trap : TERM HUP PIPE; echo $$ >&2; cat >/dev/null"),
 		guest + ",args=cry=0 spin",
 		guest + ",args=cry=0 sleep=1000",
 	} {

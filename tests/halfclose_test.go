@@ -92,7 +92,7 @@ func TestHalfClose(t *testing.T) {
 
 // Many times what all buffers on the way hold, each way.
 func TestHalfCloseOf64MiB(t *testing.T) {
-	const n = 64 << 20
+	const n = volume
 	for _, f := range families(t) {
 		for _, tunnel := range []bool{false, true} {
 			p := nc

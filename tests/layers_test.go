@@ -42,18 +42,20 @@ var layers = []layer{
 	{
 		folder:  "relay",
 		ours:    []string{"lifetime", "socket", "transform"},
-		modules: []string{"github.com/pires/go-proxyproto", "golang.org/x/time/rate"},
+		modules: []string{"github.com/cespare/xxhash/v2", "github.com/pires/go-proxyproto", "golang.org/x/time/rate"},
 	},
 	{
 		folder: "cmd/relayd",
 		ours:   []string{"lifetime", "socket", "transform", "transform/wasm", "relay"},
 		modules: []string{
 			"charm.land/bubbletea/v2",
+			"github.com/landlock-lsm/go-landlock",
 			"github.com/lmittmann/tint",
 			"github.com/prometheus",
 			"github.com/schollz/progressbar/v3",
 			"github.com/spf13/cobra",
 			"github.com/spf13/pflag",
+			"go.yaml.in/yaml/v4",
 			"golang.org/x/term",
 		},
 	},
@@ -76,6 +78,7 @@ var testModules = []string{
 	"github.com/getkin/kin-openapi", // the admin API's reference
 	"golang.org/x/net",
 	"github.com/rogpeppe/go-internal",
+	"github.com/santhosh-tekuri/jsonschema/v6", // holds the configuration's schema against its decoder
 	"pgregory.net/rapid",
 }
 
@@ -279,7 +282,7 @@ func TestImportsPlanted(t *testing.T) {
 			},
 			want: []string{
 				"lifetime/a.go: lifetime imports pgregory.net/rapid: of other modules lifetime may only import []",
-				"socket/a_test.go: socket imports github.com/stretchr/testify/assert: of other modules socket may only import [golang.org/x/sys github.com/getkin/kin-openapi golang.org/x/net github.com/rogpeppe/go-internal pgregory.net/rapid]",
+				"socket/a_test.go: socket imports github.com/stretchr/testify/assert: of other modules socket may only import [golang.org/x/sys github.com/getkin/kin-openapi golang.org/x/net github.com/rogpeppe/go-internal github.com/santhosh-tekuri/jsonschema/v6 pgregory.net/rapid]",
 				"transform/a.go: transform imports github.com/klauspost/compressor: of other modules transform may only import [github.com/klauspost/compress golang.org/x/time/rate]",
 				"transform/cgo/a.go: transform/cgo imports C: relayd builds without cgo",
 			},

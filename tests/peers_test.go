@@ -44,7 +44,7 @@ func startRelay(t *testing.T, c relay.Config) *relayd {
 	t.Helper()
 	log := newLogbook()
 	c.Log = slog.New(log)
-	if c.Listen == nil {
+	if c.Listen == nil && c.Listeners == nil {
 		c.Listen = []socket.Address{address(t, "127.0.0.1:0")}
 	}
 	c.LogRate = cmp.Or(c.LogRate, -1) // tests count lines
@@ -142,6 +142,9 @@ func unixAddress(t *testing.T) socket.Address {
 
 // network returns an address as package net takes it.
 func network(a socket.Address) (network, address string) {
+	if a.Abstract {
+		return "unix", "@" + a.Path
+	}
 	if a.Kind == socket.Unix {
 		return "unix", a.Path
 	}

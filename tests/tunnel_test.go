@@ -68,7 +68,7 @@ func TestInteractiveTunnels(t *testing.T) {
 // Many times what all buffers on the way hold, each way, with the answer after
 // the end of the question.
 func TestTunnelsOf64MiB(t *testing.T) {
-	const n = 64 << 20
+	const n = volume
 	for _, tun := range tunnels {
 		for _, f := range []family{tcp4, unix} {
 			t.Run(tun.wrap+"/"+f.name, func(t *testing.T) {
@@ -99,7 +99,7 @@ func TestTunnelsOf64MiB(t *testing.T) {
 // Both ways at once, of bytes that become a few: what is unpacked for one who
 // does not read waits, and is not gathered.
 func TestTunnelsBothWays(t *testing.T) {
-	const n = 64 << 20
+	const n = volume
 	text := func() io.Reader { return io.LimitReader(repeating("once upon a time there was a stream, "), n) }
 	want := sumOf(t, text())
 	for _, tun := range tunnels {
