@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"relayd/tests/leak"
@@ -242,5 +243,63 @@ func TestUnreadTap(t *testing.T) {
 	}
 	if _, err := r.client.Conns(t.Context(), nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// Who asks when all slots are taken has those cut that do not take their answers,
+// and nobody who has just begun to write: that one may wait for a processor.
+func TestStuckMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &listener{slots: newSlots()}
+		for range maxRequests {
+			l.slots.requests <- struct{}{}
+		}
+		long := int64(time.Since(epoch) - time.Hour)
+		peers := map[string]*peer{"quick": {asking: true}, "slow": {asking: true}, "long": {asking: true, long: true}, "idle": {}}
+		for _, c := range peers {
+			near, far := net.Pipe()
+			defer far.Close()
+			c.Conn, c.of = near, &l.peers
+			l.list = append(l.list, c)
+		}
+		began := time.Now()
+		var cut time.Duration
+		var writing sync.WaitGroup
+		writing.Go(func() {
+			peers["slow"].Write([]byte("answer"))
+			cut = time.Since(began)
+			<-l.slots.requests
+		})
+		stop := make(chan struct{})
+		writing.Go(func() { peers["quick"].writeAgain(stop) })
+		peers["long"].stuck.Store(long)
+		peers["idle"].stuck.Store(long)
+		if !l.enter(t.Context(), l.slots.requests, true) {
+			t.Error("there is no room")
+		}
+		if len(l.slots.requests) != maxRequests {
+			t.Errorf("%d requests are under way", len(l.slots.requests))
+		}
+		if cut < stuckTime || cut > stuckTime+stuckEvery || len(l.list) != 3 || slices.Contains(l.list, peers["slow"]) {
+			t.Errorf("who waits was cut after %v, and %d are left", cut, len(l.list))
+		}
+		began = time.Now()
+		if l.enter(t.Context(), l.slots.requests, true) || time.Since(began) != roomTime || len(l.list) != 3 {
+			t.Errorf("after %v there is room where nobody left, and of three conns there are %d", time.Since(began), len(l.list))
+		}
+		close(stop)
+		writing.Wait()
+	})
+}
+
+// writeAgain is in a Write most of the time, and in none for long.
+func (c *peer) writeAgain(stop <-chan struct{}) {
+	for {
+		c.stuck.Store(int64(time.Since(epoch)))
+		select {
+		case <-stop:
+			return
+		case <-time.After(stuckTime / 2):
+		}
 	}
 }

@@ -111,14 +111,14 @@ func (c *peer) asks(is, long bool) {
 }
 
 // cutStuck closes the connection that has not taken its answer for longest, of those
-// with a request under way whose answer does not go on. It reports whether there is
-// one.
-func (h *peers) cutStuck() bool {
+// with a request under way whose answer does not go on, if that is longer than
+// stuckTime.
+func (h *peers) cutStuck() {
 	var most *peer
-	var since int64
+	since := int64(time.Since(epoch) - stuckTime)
 	h.mu.Lock()
 	for _, c := range h.list {
-		if at := c.stuck.Load(); c.asking && !c.long && at != 0 && (most == nil || at < since) {
+		if at := c.stuck.Load(); c.asking && !c.long && at != 0 && at <= since {
 			most, since = c, at
 		}
 	}
@@ -126,9 +126,7 @@ func (h *peers) cutStuck() bool {
 		h.drop(most) // or the next one to ask would choose it, too
 	}
 	h.mu.Unlock()
-	if most == nil {
-		return false
+	if most != nil {
+		most.Conn.Close()
 	}
-	most.Conn.Close()
-	return true
 }

@@ -8,15 +8,23 @@ import (
 
 // How many requests are under way at once is bounded for each listener, so that
 // watchers keep no admin out; and apart from the others for those whose answers go
-// on, which may well be there to stay, and for profiles. Who comes in addition gets
-// a 503, unless somebody does not take his answer: he then makes room.
+// on, which may well be there to stay, and for profiles. Who comes in addition waits
+// a little, in which those who do not take their answers make room, and then gets a
+// 503; for answers that go on at once.
 const (
 	maxRequests = 32
 	maxStreams  = 16
 )
 
-// roomTime is how long somebody who was cut has to leave his slot.
-const roomTime = time.Second
+const (
+	// roomTime is how long a request waits for a slot.
+	roomTime = 2 * time.Second
+	// stuckTime is for how long a Write waits that waits for its reader: one that
+	// has just begun may wait for nothing but a processor.
+	stuckTime = 250 * time.Millisecond
+	// stuckEvery is how often who waits looks for such Writes.
+	stuckEvery = 50 * time.Millisecond
+)
 
 // slots are those of a listener: what they hold are requests under way.
 type slots struct {
@@ -49,23 +57,30 @@ func (l *listener) take(r *request, long bool) (leave func(), err error) {
 	}, nil
 }
 
-// enter waits for room if it can be had, and reports whether it was.
-func (l *listener) enter(ctx context.Context, room chan<- struct{}, cut bool) bool {
+// enter waits for room, if it is to, and reports whether there was.
+func (l *listener) enter(ctx context.Context, room chan<- struct{}, wait bool) bool {
 	select {
 	case room <- struct{}{}:
 		return true
 	default:
 	}
-	if !cut || !l.cutStuck() {
+	if !wait {
 		return false
 	}
-	timer := time.NewTimer(roomTime)
-	defer timer.Stop()
-	select {
-	case room <- struct{}{}:
-		return true
-	case <-timer.C:
-	case <-ctx.Done():
+	over := time.NewTimer(roomTime)
+	defer over.Stop()
+	again := time.NewTicker(stuckEvery)
+	defer again.Stop()
+	for {
+		l.cutStuck()
+		select {
+		case room <- struct{}{}:
+			return true
+		case <-again.C:
+		case <-over.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
 	}
-	return false
 }
