@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/http"
 	"runtime"
 	"slices"
 	"strings"
@@ -303,3 +304,46 @@ func (c *peer) writeAgain(stop <-chan struct{}) {
 		}
 	}
 }
+
+// While others become idle, which takes them to the end of the list, who comes is
+// still taken: there is always one that is idle.
+func TestNewcomersBesideIdlers(t *testing.T) {
+	var h peers
+	for range maxClients {
+		h.hold(closed{})
+	}
+	stop := make(chan struct{})
+	var turning sync.WaitGroup
+	turning.Go(func() { h.turnAll(stop) })
+	for i := range 20_000 {
+		if h.hold(closed{}) == nil {
+			t.Errorf("the %dth newcomer is refused", i)
+			break
+		}
+	}
+	close(stop)
+	turning.Wait()
+	if len(h.list) != maxClients {
+		t.Errorf("%d are held", len(h.list))
+	}
+}
+
+// turnAll makes everybody in the list idle, again and again.
+func (h *peers) turnAll(stop <-chan struct{}) {
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		h.mu.Lock()
+		c := h.list[i%len(h.list)]
+		h.mu.Unlock()
+		h.turned(c, http.StateIdle)
+	}
+}
+
+// A closed conn can only be closed.
+type closed struct{ net.Conn }
+
+func (closed) Close() error { return nil }

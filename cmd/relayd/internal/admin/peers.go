@@ -71,18 +71,13 @@ func (h *peers) hold(c net.Conn) net.Conn {
 
 // Close closes the connection, and makes room for another.
 func (c *peer) Close() error {
-	c.of.forget(c)
+	c.of.mu.Lock()
+	c.of.drop(c)
+	c.of.mu.Unlock()
 	return c.Conn.Close()
 }
 
-// forget takes a connection out, and reports whether it was in.
-func (h *peers) forget(c *peer) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.drop(c)
-}
-
-// drop is forget with h.mu held.
+// drop takes a connection out, with h.mu held, and reports whether it was in.
 func (h *peers) drop(c *peer) bool {
 	i := slices.Index(h.list, c)
 	if i < 0 {
@@ -95,12 +90,14 @@ func (h *peers) drop(c *peer) bool {
 // turned is told by http.Server what a connection does.
 func (h *peers) turned(nc net.Conn, to http.ConnState) {
 	c, ok := nc.(*peer)
-	if !ok || to != http.StateIdle || !h.forget(c) {
+	if !ok || to != http.StateIdle {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.list = append(h.list, c)
+	if h.drop(c) { // in one step, or another one would take the room
+		h.list = append(h.list, c)
+	}
 }
 
 // asks notes that a request of the connection is under way, or is no more.

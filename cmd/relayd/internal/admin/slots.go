@@ -41,7 +41,9 @@ func (l *listener) take(r *request, long bool) (leave func(), err error) {
 	if long {
 		room = l.slots.streams
 	}
-	if !l.enter(r.Context(), room, !long) {
+	entered := l.enter(r.Context(), room, !long)
+	r.to.SetWriteDeadline(time.Now().Add(r.writeTime)) // the wait is not the client's
+	if !entered {
 		r.w.Header().Set("Retry-After", "1")
 		return nil, fail(http.StatusServiceUnavailable, "busy", "%d requests of the kind are under way, which is the most", cap(room))
 	}
