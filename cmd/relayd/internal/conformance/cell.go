@@ -17,9 +17,10 @@ import (
 )
 
 // patience bounds every cell, and roundPatience is what a round adds: nothing
-// may hang.
+// may hang. Some cells move a quarter of a gigabyte, on a machine that may have
+// more to do.
 const (
-	patience      = 20 * time.Second
+	patience      = time.Minute
 	roundPatience = 20 * time.Millisecond
 )
 
