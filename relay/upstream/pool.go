@@ -204,6 +204,7 @@ func (p *Pool) Set(name string, s State) error {
 			}
 			p.update(m, now)
 		}
+		p.serve(now) // one on trial was up before, and takes more than one conn now
 		return nil
 	}
 	return fmt.Errorf("upstream %q: it has no target %q; it has %s", p.c.Name, name, strings.Join(names, ", "))
