@@ -100,11 +100,18 @@ func (a *acceptor) count(v *visit, all *limits, trusted bool) refusal {
 		}
 		v.bits = bits
 	}
-	if all.limiter != nil && !all.limiter.Allow() || v.entry.limiter != nil && !v.entry.limiter.Allow() {
+	if !inRate(v.entry.limiter, all.limiter) {
 		a.uncount(v.bits, v.source)
 		return hasAcceptRate
 	}
 	return admitted
+}
+
+// inRate reports whether the rates of a listener and of the server have room for
+// one more; nil has. What one of them refuses takes nothing of the other's, but for
+// loops that come to the last room of the listener's at the same moment.
+func inRate(here, everywhere *rate.Limiter) bool {
+	return (here == nil || here.Tokens() >= 1) && (everywhere == nil || everywhere.Allow()) && (here == nil || here.Allow())
 }
 
 // countSource counts a conn by its source, at the listener and at the server. It

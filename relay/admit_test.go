@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"relayd/tests/leak"
 )
 
@@ -106,6 +108,25 @@ func TestLimits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Connections that a listener's own rate refuses take nothing of the server's: one
+// listener in a flood does not shut the others.
+func TestAcceptRatesAreApart(t *testing.T) {
+	leak.Check(t)
+	c := echoing(t, "flooded", "quiet")
+	c.Listeners[0].AcceptRate = 0.001
+	s, _ := start(t, c)
+	limit := rate.NewLimiter(0, 2) // two a second, of which no time passes
+	s.limits.Store(&limits{limiter: limit})
+	talk(t, s, "flooded")
+	for range 5 {
+		wantRefused(t, at(t, s, "flooded"))
+	}
+	if left := limit.Tokens(); left != 1 {
+		t.Errorf("the server's rate has room for %v, want 1", left)
+	}
+	talk(t, s, "quiet")
 }
 
 // All reasons have a count from the beginning.
