@@ -82,14 +82,14 @@ func (a *acceptor) admit(v *visit) refusal {
 	}
 }
 
-// count counts a visit, if there is room.
+// count counts a visit, if there is room: first at the listener, so that one that
+// is full takes none of the others' while it refuses.
 func (a *acceptor) count(v *visit, all *limits, trusted bool) refusal {
-	s := a.s
-	if !addBelow(&s.live, all.MaxConns) {
+	if !addBelow(&a.live, v.entry.MaxConns) {
 		return hasMaxConns
 	}
-	if !addBelow(&a.live, v.entry.MaxConns) {
-		s.live.Add(-1)
+	if !addBelow(&a.s.live, all.MaxConns) {
+		a.live.Add(-1)
 		return hasMaxConns
 	}
 	if !trusted {
@@ -161,13 +161,17 @@ func (p *path) leave(bits uint32, source netip.Addr) {
 }
 
 // addBelow adds one, unless that is more than max, which is none if it is not
-// positive.
+// positive. Nobody sees one more that is not to stay.
 func addBelow(n *atomic.Int64, max int) bool {
-	if n.Add(1) > int64(max) && max > 0 {
-		n.Add(-1)
-		return false
+	for {
+		was := n.Load()
+		if was >= int64(max) && max > 0 {
+			return false
+		}
+		if n.CompareAndSwap(was, was+1) {
+			return true
+		}
 	}
-	return true
 }
 
 // sourceOf returns the address in a peer's, the zero Addr if it has none.

@@ -1,10 +1,12 @@
 package relay
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,6 +129,42 @@ func TestAcceptRatesAreApart(t *testing.T) {
 		t.Errorf("the server's rate has room for %v, want 1", left)
 	}
 	talk(t, s, "quiet")
+}
+
+// A listener that is full, and flooded, takes no room from another one while it
+// refuses.
+func TestFullListenerTakesNoRoom(t *testing.T) {
+	leak.Check(t)
+	c := echoing(t, "full", "other")
+	c.Listeners[0].MaxConns, c.Limits.MaxConns = 1, 2
+	s, _ := start(t, c)
+	talk(t, s, "full")
+	full, other := s.acceptorList()[0], s.acceptorList()[1]
+	var flood sync.WaitGroup
+	ctx, stop := context.WithCancel(t.Context())
+	flood.Go(func() {
+		for ctx.Err() == nil {
+			if why := full.admit(&visit{from: "127.0.0.1:1"}); why != hasMaxConns {
+				t.Errorf("the listener that is full refuses for %q", refusals[why])
+				return
+			}
+		}
+	})
+	refused := 0
+	const n = 50000
+	for range n {
+		v := visit{from: "127.0.0.1:1"}
+		if other.admit(&v) != admitted {
+			refused++
+			continue
+		}
+		v.path.leave(v.bits, v.source)
+	}
+	stop()
+	flood.Wait()
+	if refused > 0 {
+		t.Errorf("of %d conns there was room for, %d were refused", n, refused)
+	}
 }
 
 // All reasons have a count from the beginning.
