@@ -613,3 +613,35 @@ func TestReloadIsSeen(t *testing.T) {
 	release()
 	running.Wait()
 }
+
+// What an operator sets by hand while a reload is under way is set when it is over,
+// also of an upstream that it changes.
+func TestReloadKeepsWhatIsSetMeanwhile(t *testing.T) {
+	leak.Check(t)
+	g := &gate{newLines(), "unsafe", make(chan struct{}), make(chan struct{})}
+	c := echoing(t, "a")
+	c.Log = slog.New(g)
+	s, err := Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := sync.OnceFunc(func() { close(g.open) })
+	t.Cleanup(func() { release(); cut(t, s) })
+	c.Upstreams[0].Retry.Attempts = 7
+	c.Upstreams = append(c.Upstreams, to("u", address(t, "tls://127.0.0.1:1?verify=insecure")))
+	var running sync.WaitGroup
+	running.Go(func() {
+		if _, err := s.Reload(t.Context(), c); err != nil {
+			t.Errorf("reload: %v", err)
+		}
+	})
+	<-g.reached // the new pool is open, and not the server's yet
+	if err := s.Upstream("a").Set("echo:", upstream.Down); err != nil {
+		t.Error(err)
+	}
+	release()
+	running.Wait()
+	if m := s.Upstreams()[0].Members[0]; m.State != upstream.Down {
+		t.Errorf("after the reload the target is %v: %s", m.State, m.Why)
+	}
+}
