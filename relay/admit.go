@@ -78,7 +78,12 @@ func (a *acceptor) admit(v *visit) refusal {
 		if !v.path.chosen() || v.path.route.pool.hold() {
 			return admitted
 		}
-		a.uncount(v.bits, v.source) // the entry was replaced
+		a.uncount(v.bits, v.source)
+		select {
+		case <-a.s.node.Done(): // as are the pools
+			return isDraining
+		default: // the entry was replaced
+		}
 	}
 }
 

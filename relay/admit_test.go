@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -164,6 +165,28 @@ func TestFullListenerTakesNoRoom(t *testing.T) {
 	flood.Wait()
 	if refused > 0 {
 		t.Errorf("of %d conns there was room for, %d were refused", n, refused)
+	}
+}
+
+// A connection that was accepted while the server was shut down, and comes to be
+// admitted when all is over, is refused.
+func TestAdmitAfterTheEnd(t *testing.T) {
+	leak.Check(t)
+	s, _ := start(t, echoing(t, "a"))
+	a := s.acceptorList()[0]
+	if _, err := s.Resource().Shutdown(t.Context(), errors.New("the test is over")); err != nil {
+		t.Fatal(err)
+	}
+	<-s.Done()
+	late := make(chan refusal)
+	go func() { late <- a.admit(&visit{from: "127.0.0.1:1"}) }()
+	select {
+	case why := <-late:
+		if why != isDraining || s.Live() != 0 {
+			t.Errorf("it was refused for %q, and %d conns are counted", refusals[why], s.Live())
+		}
+	case <-time.After(testPatience):
+		t.Fatal("it is neither admitted nor refused")
 	}
 }
 
