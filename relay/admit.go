@@ -78,18 +78,23 @@ func (a *acceptor) admit(v *visit) refusal {
 		if !v.path.chosen() || v.path.route.pool.hold() {
 			return admitted
 		}
-		a.uncount(v.bits, v.source) // the entry was replaced
+		a.uncount(v.bits, v.source)
+		select {
+		case <-a.s.node.Done(): // as are the pools
+			return isDraining
+		default: // the entry was replaced
+		}
 	}
 }
 
-// count counts a visit, if there is room.
+// count counts a visit, if there is room: first at the listener, so that one that
+// is full takes none of the others' while it refuses.
 func (a *acceptor) count(v *visit, all *limits, trusted bool) refusal {
-	s := a.s
-	if !addBelow(&s.live, all.MaxConns) {
+	if !addBelow(&a.live, v.entry.MaxConns) {
 		return hasMaxConns
 	}
-	if !addBelow(&a.live, v.entry.MaxConns) {
-		s.live.Add(-1)
+	if !addBelow(&a.s.live, all.MaxConns) {
+		a.live.Add(-1)
 		return hasMaxConns
 	}
 	if !trusted {
@@ -100,11 +105,18 @@ func (a *acceptor) count(v *visit, all *limits, trusted bool) refusal {
 		}
 		v.bits = bits
 	}
-	if all.limiter != nil && !all.limiter.Allow() || v.entry.limiter != nil && !v.entry.limiter.Allow() {
+	if !inRate(v.entry.limiter, all.limiter) {
 		a.uncount(v.bits, v.source)
 		return hasAcceptRate
 	}
 	return admitted
+}
+
+// inRate reports whether the rates of a listener and of the server have room for
+// one more; nil has. What one of them refuses takes nothing of the other's, but for
+// loops that come to the last room of the listener's at the same moment.
+func inRate(here, everywhere *rate.Limiter) bool {
+	return (here == nil || here.Tokens() >= 1) && (everywhere == nil || everywhere.Allow()) && (here == nil || here.Allow())
 }
 
 // countSource counts a conn by its source, at the listener and at the server. It
@@ -154,13 +166,17 @@ func (p *path) leave(bits uint32, source netip.Addr) {
 }
 
 // addBelow adds one, unless that is more than max, which is none if it is not
-// positive.
+// positive. Nobody sees one more that is not to stay.
 func addBelow(n *atomic.Int64, max int) bool {
-	if n.Add(1) > int64(max) && max > 0 {
-		n.Add(-1)
-		return false
+	for {
+		was := n.Load()
+		if was >= int64(max) && max > 0 {
+			return false
+		}
+		if n.CompareAndSwap(was, was+1) {
+			return true
+		}
 	}
-	return true
 }
 
 // sourceOf returns the address in a peer's, the zero Addr if it has none.

@@ -1,13 +1,18 @@
 package relay
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"relayd/tests/leak"
 )
@@ -105,6 +110,83 @@ func TestLimits(t *testing.T) {
 				t.Errorf("at the end there are %d, %d, %v, %v", s.live.Load(), a.live.Load(), s.sources.live, a.sources.live)
 			}
 		})
+	}
+}
+
+// Connections that a listener's own rate refuses take nothing of the server's: one
+// listener in a flood does not shut the others.
+func TestAcceptRatesAreApart(t *testing.T) {
+	leak.Check(t)
+	c := echoing(t, "flooded", "quiet")
+	c.Listeners[0].AcceptRate = 0.001
+	s, _ := start(t, c)
+	limit := rate.NewLimiter(0, 2) // two a second, of which no time passes
+	s.limits.Store(&limits{limiter: limit})
+	talk(t, s, "flooded")
+	for range 5 {
+		wantRefused(t, at(t, s, "flooded"))
+	}
+	if left := limit.Tokens(); left != 1 {
+		t.Errorf("the server's rate has room for %v, want 1", left)
+	}
+	talk(t, s, "quiet")
+}
+
+// A listener that is full, and flooded, takes no room from another one while it
+// refuses.
+func TestFullListenerTakesNoRoom(t *testing.T) {
+	leak.Check(t)
+	c := echoing(t, "full", "other")
+	c.Listeners[0].MaxConns, c.Limits.MaxConns = 1, 2
+	s, _ := start(t, c)
+	talk(t, s, "full")
+	full, other := s.acceptorList()[0], s.acceptorList()[1]
+	var flood sync.WaitGroup
+	ctx, stop := context.WithCancel(t.Context())
+	flood.Go(func() {
+		for ctx.Err() == nil {
+			if why := full.admit(&visit{from: "127.0.0.1:1"}); why != hasMaxConns {
+				t.Errorf("the listener that is full refuses for %q", refusals[why])
+				return
+			}
+		}
+	})
+	refused := 0
+	const n = 50000
+	for range n {
+		v := visit{from: "127.0.0.1:1"}
+		if other.admit(&v) != admitted {
+			refused++
+			continue
+		}
+		v.path.leave(v.bits, v.source)
+	}
+	stop()
+	flood.Wait()
+	if refused > 0 {
+		t.Errorf("of %d conns there was room for, %d were refused", n, refused)
+	}
+}
+
+// A connection that was accepted while the server was shut down, and comes to be
+// admitted when all is over, is refused.
+func TestAdmitAfterTheEnd(t *testing.T) {
+	leak.Check(t)
+	s, _ := start(t, echoing(t, "a"))
+	a := s.acceptorList()[0]
+	if _, err := s.Resource().Shutdown(t.Context(), errors.New("the test is over")); err != nil {
+		t.Fatal(err)
+	}
+	<-s.Done()
+	late := make(chan refusal)
+	go func() { late <- a.admit(&visit{from: "127.0.0.1:1"}) }()
+	select {
+	case why := <-late:
+		if why != isDraining || s.Live() != 0 {
+			t.Errorf("it was refused for %q, and %d conns are counted", refusals[why], s.Live())
+		}
+	case <-time.After(testPatience):
+		t.Fatal("it is neither admitted nor refused")
 	}
 }
 

@@ -131,6 +131,8 @@ func (n *next) open(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			// Others find it as soon as it is the server's, and then look at its entry.
+			a.entry.Store(a.newEntry(n.setup.plan.listeners[i], n.setup, nil))
 			n.accepts[i] = a
 			n.opened = append(n.opened, a)
 		}

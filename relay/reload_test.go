@@ -581,3 +581,67 @@ func TestReloadAfterTheLastAccept(t *testing.T) {
 	killAll(t, s)
 	<-s.Done()
 }
+
+// Who looks at a server during a reload sees the listeners of before or those that
+// there will be, whole.
+func TestReloadIsSeen(t *testing.T) {
+	leak.Check(t)
+	g := &gate{newLines(), "unsafe", make(chan struct{}), make(chan struct{})}
+	c := echoing(t, "a")
+	c.Log = slog.New(g)
+	s, err := Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := sync.OnceFunc(func() { close(g.open) })
+	t.Cleanup(func() { release(); cut(t, s) })
+	c.Listeners = append(c.Listeners, Listener{Name: "b", Address: address(t, "127.0.0.1:0"), Route: "a"})
+	c.Upstreams = append(c.Upstreams, to("u", address(t, "tls://127.0.0.1:1?verify=insecure")))
+	var running sync.WaitGroup
+	running.Go(func() {
+		if _, err := s.Reload(t.Context(), c); err != nil {
+			t.Errorf("reload: %v", err)
+		}
+	})
+	<-g.reached // the new listener is the server's
+	if list := s.Listeners(); len(list) != 2 || list[1].Name != "b" || list[1].Address != s.Addrs()[1] {
+		t.Errorf("the listeners are %+v", list)
+	}
+	if list := s.Routes(); len(list) != 1 || !slices.Equal(list[0].Listeners, []string{"a", "b"}) {
+		t.Errorf("the routes are %+v", list)
+	}
+	release()
+	running.Wait()
+}
+
+// What an operator sets by hand while a reload is under way is set when it is over,
+// also of an upstream that it changes.
+func TestReloadKeepsWhatIsSetMeanwhile(t *testing.T) {
+	leak.Check(t)
+	g := &gate{newLines(), "unsafe", make(chan struct{}), make(chan struct{})}
+	c := echoing(t, "a")
+	c.Log = slog.New(g)
+	s, err := Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := sync.OnceFunc(func() { close(g.open) })
+	t.Cleanup(func() { release(); cut(t, s) })
+	c.Upstreams[0].Retry.Attempts = 7
+	c.Upstreams = append(c.Upstreams, to("u", address(t, "tls://127.0.0.1:1?verify=insecure")))
+	var running sync.WaitGroup
+	running.Go(func() {
+		if _, err := s.Reload(t.Context(), c); err != nil {
+			t.Errorf("reload: %v", err)
+		}
+	})
+	<-g.reached // the new pool is open, and not the server's yet
+	if err := s.Upstream("a").Set("echo:", upstream.Down); err != nil {
+		t.Error(err)
+	}
+	release()
+	running.Wait()
+	if m := s.Upstreams()[0].Members[0]; m.State != upstream.Down {
+		t.Errorf("after the reload the target is %v: %s", m.State, m.Why)
+	}
+}

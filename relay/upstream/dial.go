@@ -48,8 +48,8 @@ func (p *Pool) DialTimeout(left time.Duration) time.Duration {
 // Dial dials a member that was taken, and does what [Member.Dialled] does. If its
 // target has addresses of both families, another member joins in after 250 ms,
 // or when the first has failed: the one returned is the one that is connected,
-// and is held from then on instead of m. When both fail it is m, of which Done
-// is still to be called.
+// and is held from then on instead of m. When there is an error it is m, of which
+// Done is still to be called.
 func (p *Pool) Dial(ctx context.Context, m *Member, at socket.At) (*socket.Socket, *Member, error) {
 	if t := p.DialTimeout(-1); t >= 0 {
 		var cancel context.CancelFunc
@@ -80,7 +80,7 @@ func (p *Pool) Dial(ctx context.Context, m *Member, at socket.At) (*socket.Socke
 	}
 	other.Dialled(lap.Err, lap.Took)
 	loser := other
-	if lap.Err == nil {
+	if err == nil && lap.Err == nil { // it may win, and have no place in the tree any more
 		loser, m = m, other
 	}
 	loser.Done()

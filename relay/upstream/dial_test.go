@@ -280,6 +280,33 @@ func TestBothFamilies(t *testing.T) {
 	})
 }
 
+// A conn that is shut down while it dials gets no socket, whichever address has
+// answered: then it has the member that it had, and owes no more than its end.
+func TestFasterFamilyIsTooLate(t *testing.T) {
+	leak.Check(t)
+	p := both(t, func(string) {}) // the other one answers
+	parent := serve(t, "127.0.0.1:0", says(""))
+	s, err := socket.Dial(t.Context(), address(t, parent.Addr().String()), socket.At{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hang(t, s)
+	m := p.TryTake(nobody)
+	if m != members(p)[0] {
+		t.Fatalf("taken was %v", m)
+	}
+	_, holds, err := p.Dial(t.Context(), m, socket.At{Parent: s.Resource()})
+	if err == nil || holds != m {
+		t.Errorf("dialled: %v, with %s held; want %s", err, holds.Name(), m.Name())
+	}
+	m.Done()
+	for _, m := range p.Status().Members {
+		if m.Conns != 0 || m.Total != 1 {
+			t.Errorf("%+v", m)
+		}
+	}
+}
+
 // Targets die and come back under load, and no conn hears of it.
 func TestTargetsDieUnderLoad(t *testing.T) {
 	leak.Check(t)

@@ -228,6 +228,23 @@ func TestSlowStart(t *testing.T) {
 	})
 }
 
+// The reason of a state is that of the state, however a trial ends.
+func TestTrialOfATargetThatIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := memory(t, RoundRobin, 1)
+		c.Eject = Eject{Fails: 1, Time: time.Second, MaxPercent: 100}
+		p := opened(t, c, Options{})
+		fail(members(p)[0], 1, errDial)
+		after(time.Second + 10*time.Millisecond)
+		trial := p.TryTake(nobody)
+		p.Set("a", Down)
+		trial.Dialled(nil, time.Millisecond)
+		if m := member(t, p, "a"); m.State != Down || m.Why != "by hand" || m.Trial {
+			t.Errorf("%+v", m)
+		}
+	})
+}
+
 func TestSet(t *testing.T) {
 	p := opened(t, memory(t, RoundRobin, 1, 1), Options{})
 	for _, s := range []State{Down, Draining} {

@@ -7,19 +7,24 @@ import (
 
 // inherit takes over what another pool knows of members that p has too. Targets
 // are the same by their names and addresses; members of a name need no answer
-// then, and conns find them at once. Nobody else has p yet.
+// then, and conns find them at once. Both locks are held, that of p all the while.
 func (p *Pool) inherit(old *Pool, now time.Time) {
 	old.mu.Lock()
 	defer old.mu.Unlock()
-	p.counts = old.counts
+	p.counts, old.heir = old.counts, p
 	for _, t := range p.targets {
 		for _, o := range old.targets {
-			if o.Name == t.Name && o.Address == t.Address && o.Records == t.Records {
+			if t.same(o) {
 				p.inheritTarget(t, o, now)
 			}
 		}
 	}
 	p.collect()
+}
+
+// same reports whether two pools mean the same by their targets.
+func (t *target) same(o *target) bool {
+	return o.Name == t.Name && o.Address == t.Address && o.Records == t.Records
 }
 
 func (p *Pool) inheritTarget(t, old *target, now time.Time) {

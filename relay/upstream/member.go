@@ -96,7 +96,10 @@ func (m *Member) Dialled(err error, took time.Duration) {
 	switch {
 	case err == nil:
 		if m.trial {
-			m.trial, m.why = false, "its trial went well"
+			m.trial = false
+			if m.state == Up { // and not taken down meanwhile
+				m.why = "its trial went well"
+			}
 		}
 		m.fails = 0
 		m.dialTook, m.dialErr = took, nil

@@ -37,8 +37,9 @@ type Options struct {
 	Seed uint64
 	// Before, if it is not nil, is a pool that this one takes the place of, as
 	// after a reload: what it knows of addresses that both have is taken over,
-	// and what was set by hand, and what was counted. It is left as it is. Its
-	// conns stay its own: they do not count against MaxConns here.
+	// and what was set by hand, and what was counted. It is left as it is, but
+	// what is set there by hand from then on is set here, too. Its conns stay
+	// its own: they do not count against MaxConns here.
 	Before *Pool
 
 	probe func(ctx context.Context, m *Member) error // nil: probe
@@ -69,6 +70,7 @@ type Pool struct {
 	targets []*target
 	members []*Member // in the order of their targets
 	gone    []*Member // no longer in DNS, with conns that live
+	heir    *Pool     // that was opened last to take the place of this one
 	queue   list.List // of *waiter
 	counts  Status
 	rand    *rand.Rand
@@ -124,6 +126,8 @@ func Open(c Config, o Options) (*Pool, error) {
 
 // furnish makes the targets, and the members of those without a name.
 func (p *Pool) furnish() error {
+	p.mu.Lock() // who sets a target of the pool before may come as soon as that knows its heir
+	defer p.mu.Unlock()
 	now := time.Now()
 	for _, configured := range p.c.Targets {
 		t := &target{Target: configured, askAt: now}
@@ -188,6 +192,22 @@ func (p *Pool) Set(name string, s State) error {
 	if s != Up && s != Down && s != Draining {
 		return fmt.Errorf("upstream %q: no target can be set to %v: say up, down or draining", p.c.Name, s)
 	}
+	for p != nil {
+		t, heir, err := p.set(name, s)
+		if err != nil {
+			return err
+		}
+		// Who has asked for the pool before a reload was over has meant the target.
+		if p = heir; p != nil && !slices.ContainsFunc(p.targets, t.same) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// set is Set of this pool alone. It returns the target, and which pool takes the
+// place of this one.
+func (p *Pool) set(name string, s State) (*target, *Pool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var names []string
@@ -204,9 +224,10 @@ func (p *Pool) Set(name string, s State) error {
 			}
 			p.update(m, now)
 		}
-		return nil
+		p.serve(now) // one on trial was up before, and takes more than one conn now
+		return t, p.heir, nil
 	}
-	return fmt.Errorf("upstream %q: it has no target %q; it has %s", p.c.Name, name, strings.Join(names, ", "))
+	return nil, nil, fmt.Errorf("upstream %q: it has no target %q; it has %s", p.c.Name, name, strings.Join(names, ", "))
 }
 
 // error wraps an error of Take.

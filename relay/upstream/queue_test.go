@@ -163,6 +163,32 @@ func TestQueueEnds(t *testing.T) {
 	}
 }
 
+// Who says by hand that a target on trial is well has those served who wait for
+// the end of the trial.
+func TestQueueOfATrial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := memory(t, RoundRobin, 1)
+		c.Eject = Eject{Fails: 1, Time: time.Second, MaxPercent: 100}
+		c.Queue.Timeout = -1
+		p := opened(t, c, Options{})
+		fail(members(p)[0], 1, errDial)
+		after(time.Second + 10*time.Millisecond)
+		trial := p.TryTake(nobody) // and dials
+		w := line(t.Context(), p)
+		if trial == nil || w.over() {
+			t.Fatalf("%v is on trial, and another conn waits: %t", trial, !w.over())
+		}
+		p.Set("a", Up)
+		synctest.Wait()
+		if !w.over() {
+			t.Errorf("it waits still: %+v", p.Status())
+		}
+		if m := member(t, p, "a"); m.Trial || m.Why != "" {
+			t.Errorf("the target is %v, because %q", m.State, m.Why)
+		}
+	})
+}
+
 // A target that comes up serves those who wait.
 func TestQueueIsServedByOnesThatComeUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -64,6 +64,9 @@ func (p *Pool) update(m *Member, now time.Time) {
 
 // forgive forgets what dials have said about a member.
 func (m *Member) forgive() {
+	if m.trial {
+		m.why = ""
+	}
 	m.until, m.trial = time.Time{}, false
 	m.fails, m.resets, m.ejections = 0, 0, 0
 }
