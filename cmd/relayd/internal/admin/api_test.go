@@ -172,6 +172,7 @@ func TestKillByFilter(t *testing.T) {
 	one := c.LocalAddr().String()
 	for filter, want := range map[string]int{
 		"all=true": 21, "client=127.0.0.0/8": 21, "client=127.0.0.1": 21, "client=10.0.0.0/8": 0, "client=::/0": 0,
+		"client=::ffff:127.0.0.1": 21, "client=::ffff:127.0.0.0/104": 21, "client=::ffff:10.0.0.0/104": 0,
 		"state=open": 21, "state=half-closed": 0, "older-than=0s": 21, "older-than=1h": 0, "idle-for=1h": 0,
 		"route=default": 21, "state=open,client=127.0.0.1": 21, "listener=" + r.relay.Addrs()[0].String(): 21, "listener=elsewhere": 0,
 	} {
