@@ -73,7 +73,7 @@ func (d *drainer) Progress() admin.Drain {
 		p.Live, p.Cut = 0, d.cut
 	}
 	if d.draining && d.timeout > 0 {
-		left := admin.Seconds(max(0, time.Until(d.began.Add(d.timeout+d.spread))).Seconds())
+		left := admin.Seconds(max(0, time.Until(d.began.Add(d.timeout).Add(d.spread))).Seconds())
 		p.Left = &left
 	}
 	return p

@@ -22,41 +22,57 @@ type lookout struct {
 	reload  *reloader
 	log     *slog.Logger
 	stderr  io.Writer
-	signals chan os.Signal
+	signals *askings
+	over    chan struct{} // closed when it is to end
 	ended   chan struct{}
 }
 
-// askingSignals begins to take the signals that a lookout answers: before relayd
-// listens, since HUP ends a program that takes none.
-func askingSignals() chan os.Signal {
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGUSR1, syscall.SIGQUIT, syscall.SIGHUP)
-	return c
+// askings are the signals that a lookout answers. Each has room for one: that one
+// stands for all that have come since the last was taken, but not for another signal.
+type askings struct{ usr1, quit, hup chan os.Signal }
+
+// askingSignals begins to take them: before relayd listens, since HUP ends a program
+// that takes none.
+func askingSignals() *askings {
+	a := &askings{make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1)}
+	signal.Notify(a.usr1, syscall.SIGUSR1)
+	signal.Notify(a.quit, syscall.SIGQUIT)
+	signal.Notify(a.hup, syscall.SIGHUP)
+	return a
 }
 
-func startLookout(signals chan os.Signal, server *relay.Server, reload *reloader, log *slog.Logger, stderr io.Writer) *lookout {
-	l := &lookout{server: server, reload: reload, log: log, stderr: stderr, signals: signals, ended: make(chan struct{})}
+// stop ends taking them.
+func (a *askings) stop() {
+	for _, c := range []chan os.Signal{a.usr1, a.quit, a.hup} {
+		signal.Stop(c)
+	}
+}
+
+func startLookout(signals *askings, server *relay.Server, reload *reloader, log *slog.Logger, stderr io.Writer) *lookout {
+	l := &lookout{server: server, reload: reload, log: log, stderr: stderr, signals: signals, over: make(chan struct{}), ended: make(chan struct{})}
 	go l.run()
 	return l
 }
 
 // end ends it. QUIT then does what it does to any Go program.
 func (l *lookout) end() {
-	signal.Stop(l.signals)
-	close(l.signals)
+	l.signals.stop()
+	close(l.over)
 	<-l.ended
 }
 
 func (l *lookout) run() {
 	defer close(l.ended)
-	for s := range l.signals {
-		switch s {
-		case syscall.SIGUSR1:
+	for {
+		select {
+		case <-l.signals.usr1:
 			l.server.LogConns()
-		case syscall.SIGHUP:
+		case <-l.signals.hup:
 			l.reload.signalled()
-		default:
+		case <-l.signals.quit:
 			l.dump()
+		case <-l.over:
+			return
 		}
 	}
 }

@@ -41,7 +41,7 @@ func run(c *config.Config, again func() (*config.Config, *config.Problems, error
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
 	asking := askingSignals()
-	defer signal.Stop(asking)
+	defer asking.stop()
 
 	api, err := openAdmin(places, confined.own, log)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -171,6 +172,7 @@ func TestKillByFilter(t *testing.T) {
 	one := c.LocalAddr().String()
 	for filter, want := range map[string]int{
 		"all=true": 21, "client=127.0.0.0/8": 21, "client=127.0.0.1": 21, "client=10.0.0.0/8": 0, "client=::/0": 0,
+		"client=::ffff:127.0.0.1": 21, "client=::ffff:127.0.0.0/104": 21, "client=::ffff:10.0.0.0/104": 0,
 		"state=open": 21, "state=half-closed": 0, "older-than=0s": 21, "older-than=1h": 0, "idle-for=1h": 0,
 		"route=default": 21, "state=open,client=127.0.0.1": 21, "listener=" + r.relay.Addrs()[0].String(): 21, "listener=elsewhere": 0,
 	} {
@@ -202,5 +204,35 @@ func TestKillByFilter(t *testing.T) {
 	}
 	if !found {
 		t.Errorf("%s is not among the killed", one)
+	}
+}
+
+// Conns that take their time to finish leave it to others, however many they are: who
+// could end cleanly is not reset because there was no time left to begin.
+func TestFinishBesideSlow(t *testing.T) {
+	r := start(t)
+	_, slow := r.one(t) // which does not close when it has read the end
+	c := r.dial(t)
+	ids := slices.Repeat([]string{slow.ID}, 2*killers)
+	for _, x := range r.relay.Conns() {
+		if x.ID != slow.ID {
+			ids = append(ids, x.ID)
+		}
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := io.ReadAll(c)
+		c.Close()
+		ended <- err
+	}()
+	kills, err := r.client.Kill(t.Context(), KillRequest{IDs: ids, How: "fin", Within: 0.3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("who finishes reads %v", err)
+	}
+	if k := kills.Kills[2*killers]; !k.Released || k.Error != "" {
+		t.Errorf("%+v", k)
 	}
 }

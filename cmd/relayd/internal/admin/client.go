@@ -51,7 +51,7 @@ func NewClient(a socket.Address, token string) (*Client, error) {
 			host = "localhost"
 		}
 		network, address = "tcp", net.JoinHostPort(host, fmt.Sprint(a.Port))
-		c.base = "http://" + address
+		c.base = (&url.URL{Scheme: "http", Host: address}).String() // which escapes a zone
 	default:
 		return nil, fmt.Errorf("%s: %w", a.String(), errKind)
 	}

@@ -347,3 +347,18 @@ func (h *peers) turnAll(stop <-chan struct{}) {
 type closed struct{ net.Conn }
 
 func (closed) Close() error { return nil }
+
+// Who has just been served is not the next to make room, however long he was idle
+// before: what he was answered may be on its way to him still.
+func TestServedIsNotFirstToGo(t *testing.T) {
+	var h peers
+	for range maxClients {
+		h.hold(closed{})
+	}
+	served, idle := h.list[0], h.list[1]
+	served.asks(true, false)
+	served.asks(false, false)
+	if h.hold(closed{}) == nil || !slices.Contains(h.list, served) || slices.Contains(h.list, idle) {
+		t.Error("a newcomer takes the place of who was served just now")
+	}
+}

@@ -78,7 +78,9 @@ func (s *Server) drainProgress(r *request) error {
 		case <-r.Context().Done():
 			return nil
 		case <-s.ctx.Done():
-			return nil
+			if !s.Drainer.Progress().Over { // it ends with the drain, whose end is still to be told
+				return nil
+			}
 		}
 	}
 }

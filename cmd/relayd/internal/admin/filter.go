@@ -171,6 +171,9 @@ func clientCondition(value string) (func(*relay.ConnInfo) bool, error) {
 		}
 		network = netip.PrefixFrom(a.WithZone("").Unmap(), a.Unmap().BitLen())
 	}
+	if a := network.Addr(); a.Is4In6() && network.Bits() >= 96 {
+		network = netip.PrefixFrom(a.Unmap(), network.Bits()-96) // clients are written so
+	}
 	network = network.Masked()
 	return func(c *relay.ConnInfo) bool {
 		a, err := netip.ParseAddrPort(c.Client)

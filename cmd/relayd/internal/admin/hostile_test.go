@@ -2,6 +2,8 @@ package admin
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -188,6 +190,20 @@ func TestEndlessAnswer(t *testing.T) {
 	c := client(t, address(t, ln.Addr().String()), "")
 	c.most = 1 << 20
 	if _, err := c.Conns(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "longer than 1048576 bytes") {
+		t.Error(err)
+	}
+}
+
+// An address with a zone is one that can be asked.
+func TestClientOfZone(t *testing.T) {
+	c, err := NewClient(address(t, "tcp://[fe80::1%lo]:1"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := c.Conns(ctx, nil); !errors.Is(err, context.Canceled) && !errors.Is(err, ErrUnreachable) {
 		t.Error(err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"relayd/relay"
 )
 
-// How long a kill may take, and how many conns are killed at once.
+// How long a kill may take, and how many conns are reset at once.
 const (
 	killWithin    = 10 * time.Second
 	maxKillWithin = 5 * time.Minute
@@ -84,7 +84,11 @@ func (s *Server) killAll(r *request, q *KillRequest, chosen []Kill, list []relay
 		ctx, stop := context.WithTimeout(r.Context(), within)
 		defer stop()
 		r.to.SetWriteDeadline(time.Now().Add(within + writeTime))
-		s.killThese(ctx, how, todo)
+		at := min(killers, len(todo))
+		if q.How == "fin" {
+			at = len(todo) // they only wait, and who began late would have no time left
+		}
+		s.killThese(ctx, how, at, todo)
 		s.log.Info("admin: killed", "conns", len(todo), "how", q.How)
 	}
 	for i := range chosen {
@@ -115,8 +119,8 @@ func (q *KillRequest) terms() (how func(*relay.Server, context.Context, string) 
 	return how, within, nil
 }
 
-// killThese kills conns, and waits for all.
-func (s *Server) killThese(ctx context.Context, how func(*relay.Server, context.Context, string) (relay.KillReport, error), todo []*Kill) {
+// killThese kills conns, so many at a time, and waits for all.
+func (s *Server) killThese(ctx context.Context, how func(*relay.Server, context.Context, string) (relay.KillReport, error), at int, todo []*Kill) {
 	next := make(chan *Kill)
 	var running sync.WaitGroup
 	work := func() {
@@ -125,7 +129,7 @@ func (s *Server) killThese(ctx context.Context, how func(*relay.Server, context.
 			k.fill(&report, err)
 		}
 	}
-	for range min(killers, len(todo)) {
+	for range at {
 		running.Go(work)
 	}
 	for _, k := range todo {

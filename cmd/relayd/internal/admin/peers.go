@@ -20,7 +20,7 @@ const maxClients = 128
 // The peers are the connections of a listener.
 type peers struct {
 	mu   sync.Mutex
-	list []*peer // in the order in which they were last idle
+	list []*peer // in the order in which their last request was over
 }
 
 // A peer is a connection of a listener's.
@@ -95,16 +95,25 @@ func (h *peers) turned(nc net.Conn, to http.ConnState) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.last(c)
+}
+
+// last makes a connection the last to make room, with h.mu held.
+func (h *peers) last(c *peer) {
 	if h.drop(c) { // in one step, or another one would take the room
 		h.list = append(h.list, c)
 	}
 }
 
-// asks notes that a request of the connection is under way, or is no more.
+// asks notes that a request of the connection is under way, or is no more. It is not
+// idle yet, then: http.Server has some of the answer, and sends it now.
 func (c *peer) asks(is, long bool) {
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
 	c.asking, c.long = is, long
+	if !is {
+		c.of.last(c)
+	}
 }
 
 // cutStuck closes the connection that has not taken its answer for longest, of those

@@ -57,7 +57,7 @@ type ConnChange struct {
 	Error   string   `json:"error,omitempty"` // why it has not changed
 }
 
-// How long a conn may take to change, and how many change at once.
+// How long a conn may take to change, and how many are waited for at once.
 const (
 	editWithin    = 5 * time.Second
 	maxEditWithin = 5 * time.Minute
@@ -216,48 +216,59 @@ func (s *Server) editRoute(name string, edit relay.Edit, dryRun bool) (*RouteInf
 // errDryRun ends an edit that is only tried.
 var errDryRun = errors.New("dry run")
 
-// editConns changes those that live, and waits for all.
+// editConns changes those that live, and waits for all. They are all asked before any
+// is waited for: those that do not let go would take the time of the others.
 func (s *Server) editConns(ctx context.Context, q *StagesRequest, edit relay.Edit, within time.Duration, todo []ConnChange) {
-	ctx, stop := context.WithTimeout(ctx, within)
+	now, stop := context.WithCancel(ctx)
+	stop() // which waits for none
+	next := make(chan *ConnChange, len(todo))
+	for i := range todo {
+		if c := &todo[i]; q.DryRun {
+			s.tryEdit(now, edit, c)
+		} else if s.editConn(now, edit, c); c.Blocked {
+			next <- c
+		}
+	}
+	close(next)
+	ctx, stop = context.WithTimeout(ctx, within)
 	defer stop()
-	next := make(chan *ConnChange)
 	var running sync.WaitGroup
 	work := func() {
 		for c := range next {
-			s.editConn(ctx, q, edit, c)
+			s.awaitEdit(ctx, q, c)
 		}
 	}
-	for range min(editors, len(todo)) {
+	for range min(editors, len(next)) {
 		running.Go(work)
 	}
-	for i := range todo {
-		next <- &todo[i]
-	}
-	close(next)
 	running.Wait()
 }
 
-// editConn changes one.
-func (s *Server) editConn(ctx context.Context, q *StagesRequest, edit relay.Edit, c *ConnChange) {
-	if q.DryRun {
-		s.tryEdit(ctx, edit, c)
+// editConn changes one, and notes what has come of it.
+func (s *Server) editConn(ctx context.Context, edit relay.Edit, c *ConnChange) {
+	up, down, err := s.Relay.EditConn(ctx, c.ID, edit)
+	c.Up, c.Down, c.Blocked, c.Error = texts(up), texts(down), errors.Is(err, relay.ErrBlocked), ""
+	if err != nil {
+		c.Error = err.Error()
+	}
+}
+
+// awaitEdit waits for one that was asked to change. It is killed if it had its time,
+// and not if who asked has gone.
+func (s *Server) awaitEdit(ctx context.Context, q *StagesRequest, c *ConnChange) {
+	s.editConn(ctx, asItIs, c)
+	if !c.Blocked || !q.Kill || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return
 	}
-	up, down, err := s.Relay.EditConn(ctx, c.ID, edit)
-	c.Up, c.Down = texts(up), texts(down)
-	switch {
-	case err == nil:
-	case errors.Is(err, relay.ErrBlocked) && q.Kill:
-		killing, stop := context.WithTimeout(context.Background(), killWithin)
-		defer stop()
-		_, kerr := s.Relay.Kill(killing, c.ID)
-		c.Killed = kerr == nil || errors.Is(kerr, relay.ErrNoConn)
-		c.Error = err.Error()
-	case errors.Is(err, relay.ErrBlocked):
-		c.Blocked, c.Error = true, err.Error()
-	default:
-		c.Error = err.Error()
-	}
+	killing, stop := context.WithTimeout(context.Background(), killWithin)
+	defer stop()
+	_, err := s.Relay.Kill(killing, c.ID)
+	c.Blocked, c.Killed = false, err == nil || errors.Is(err, relay.ErrNoConn)
+}
+
+// asItIs waits for the change before it.
+func asItIs(up, down transform.Chain) (transform.Chain, transform.Chain, error) {
+	return up, down, nil
 }
 
 // tryEdit says what an edit would come to.

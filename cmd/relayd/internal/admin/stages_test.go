@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"io"
 	"slices"
 	"strings"
@@ -112,6 +113,68 @@ func TestStagesBlocked(t *testing.T) {
 	}
 	if _, err := r.client.Conn(t.Context(), info.ID); !isCode(err, "no_such_conn") {
 		t.Errorf("after it was killed: %v", err)
+	}
+}
+
+// Conns that cannot change take no time away from others, however many they are: who
+// lets go changes, and is not killed because there was no time left to look.
+func TestStagesBesideBlocked(t *testing.T) {
+	r := start(t)
+	c, stuck := r.one(t)
+	add := StagesRequest{Op: "add", Direction: "down", Stage: "exec:cat", IDs: []string{stuck.ID}}
+	if change, err := r.client.Stages(t.Context(), add); err != nil || change.Changed != 1 {
+		t.Fatalf("%+v, %v", change, err)
+	}
+	go io.Copy(c, endless{})
+	r.untilStuck(t, stuck.ID)
+	for _, kill := range []bool{false, true} {
+		var well []string
+		for range 3 {
+			r.dial(t)
+		}
+		for _, c := range r.relay.Conns() {
+			if c.ID != stuck.ID {
+				well = append(well, c.ID)
+			}
+		}
+		ids := append(slices.Repeat([]string{stuck.ID}, 2*editors), well...)
+		change, err := r.client.Stages(t.Context(), StagesRequest{Op: "add", Direction: "down", Stage: "count", IDs: ids, Within: 0.2, Kill: kill})
+		if err != nil || change.Changed != len(well) {
+			t.Errorf("%d of %d have changed: %v", change.Changed, len(well), err)
+		}
+		for _, c := range change.Conns[2*editors:] {
+			if c.Error != "" || len(c.Down) == 0 {
+				t.Errorf("one that could change: %+v", c)
+			}
+		}
+		if n := change.Conns[0]; n.Error == "" || n.Killed != kill {
+			t.Errorf("the one that could not: %+v", n)
+		}
+	}
+}
+
+// Who asks that conns are killed which have not changed in time, and goes, has none
+// killed: they had no time.
+func TestStagesWithoutAsker(t *testing.T) {
+	r := start(t)
+	c, stuck := r.one(t)
+	add := StagesRequest{Op: "add", Direction: "down", Stage: "exec:cat", IDs: []string{stuck.ID}}
+	if change, err := r.client.Stages(t.Context(), add); err != nil || change.Changed != 1 {
+		t.Fatalf("%+v, %v", change, err)
+	}
+	go io.Copy(c, endless{})
+	r.untilStuck(t, stuck.ID)
+	q := &StagesRequest{Op: "rm", Direction: "down", At: "exec", Kill: true}
+	edit, err := q.edit(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	todo := []ConnChange{{ID: stuck.ID}}
+	r.api.editConns(gone, q, edit, time.Hour, todo)
+	if !todo[0].Blocked || todo[0].Killed || r.relay.Live() != 1 {
+		t.Errorf("%+v, and %d conns live", todo[0], r.relay.Live())
 	}
 }
 

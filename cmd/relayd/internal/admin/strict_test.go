@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -294,4 +295,35 @@ func TestReady(t *testing.T) {
 	if result := <-drained; result.Cut != 1 {
 		t.Errorf("%+v", result)
 	}
+}
+
+// A drain that is over is told although the API ends with it: who does not wait just
+// then finds both.
+func TestDrainIsOverAsTheAPIEnds(t *testing.T) {
+	for range 20 { // of two that are there, select takes any
+		d := &lastDrainer{fakeDrainer: newFakeDrainer()}
+		s := &Server{Config: Config{Drainer: d}, writeTime: time.Second}
+		s.ctx, d.end = context.WithCancel(t.Context())
+		q := httptest.NewRequest("GET", "/v1/drain", nil)
+		q.Header.Set("Accept", "text/event-stream")
+		answer := httptest.NewRecorder()
+		if err := s.drainProgress(s.request(answer, q)); err != nil || !strings.Contains(answer.Body.String(), "event: over\n") {
+			t.Fatalf("%v; told was %q", err, answer.Body)
+		}
+	}
+}
+
+// A lastDrainer is over, and the API with it, as soon as somebody has asked.
+type lastDrainer struct {
+	*fakeDrainer
+	end context.CancelFunc
+}
+
+func (d *lastDrainer) Progress() Drain {
+	p := d.fakeDrainer.Progress()
+	if !p.Over {
+		d.set(Drain{Draining: true, Over: true})
+		d.end()
+	}
+	return p
 }

@@ -130,8 +130,8 @@ func (d *decoder) unknown(k *yaml.Node, key string, t reflect.Type, path string)
 
 // key returns the text of a key that has not been there yet.
 func (d *decoder) key(k *yaml.Node, path string, seen map[string]int) (string, bool) {
-	if d.left--; d.left <= 0 {
-		return "", d.enter(k) != nil
+	if d.enter(k) == nil {
+		return "", false
 	}
 	if k.Kind != yaml.ScalarNode || k.Tag == "!!null" {
 		d.problem(d.at(k), path, "a key is %s, and not a word", kindOf(k))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -223,6 +224,21 @@ func TestAliasBomb(t *testing.T) {
 	for _, text := range []string{"a: &a [*a]\n", "&a a: *a\n", "listeners: &a {a: *a}\n", "routes: {a: &a {timeouts: *a}}\n", "sandbox: {paths: &a [*a, *a]}\n"} {
 		if _, p := decodeText(head + text); p.Errors() == 0 {
 			t.Errorf("%q is taken", text)
+		}
+	}
+}
+
+// A file that stands for too much is an error whatever is one too many, the key of a
+// mapping included: the rest is not looked at, and relayd must not run with a part of
+// what the file says.
+func TestTooMuchAtAnyPlace(t *testing.T) {
+	for left, whole := 1, false; !whole; left++ {
+		c := Default()
+		d := &decoder{config: c, problems: new(Problems), left: left}
+		d.mapping(d.parse([]byte(good)), reflect.ValueOf(c).Elem(), "")
+		whole = d.left > 0
+		if n := strings.Count(d.problems.Error(), "stands for more than"); (n == 1) == whole || n > 1 {
+			t.Errorf("of %d nodes %d are left: %v", left, d.left, d.problems)
 		}
 	}
 }
