@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -103,6 +104,10 @@ func (r *reloader) reload(ctx context.Context, dryRun bool) (admin.Reload, error
 func (r *reloader) follow(ctx context.Context, do func(context.Context, relay.Config) (relay.Change, error)) (*config.Config, *config.Problems, relay.Change, error) {
 	if r.conf.File == "" {
 		return nil, nil, relay.Change{}, nil
+	}
+	// A pipe was read to its end at the start, and would be waited for without one.
+	if info, err := os.Stat(r.conf.File); err == nil && !info.Mode().IsRegular() {
+		return nil, nil, relay.Change{}, fmt.Errorf("%s: it is no regular file: it cannot be read again: restart relayd, or put a file there", show(r.conf.File))
 	}
 	conf, problems, err := r.read()
 	if err != nil {
