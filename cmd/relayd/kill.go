@@ -32,7 +32,7 @@ func newKillCommand() *cobra.Command {
 		Long: `Kill ends conns of a running relayd, and says what proves it: the kernel was
 asked about both connections before and after, and "gone" is a connection that it
 had and has no more. Peers see a reset; with --fin they get what was read for
-them and a clean end.
+them and a clean end, also when the command is interrupted meanwhile.
 
 Several --filter choose the conns that meet all of them:
 

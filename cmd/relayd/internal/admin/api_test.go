@@ -1,9 +1,11 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -204,6 +206,31 @@ func TestKillByFilter(t *testing.T) {
 	}
 	if !found {
 		t.Errorf("%s is not among the killed", one)
+	}
+}
+
+// Conns finish also when who asked for it has gone.
+func TestFinishWithoutAsker(t *testing.T) {
+	r := start(t)
+	c, one := r.one(t)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := io.ReadAll(c)
+		c.Close()
+		ended <- err
+	}()
+	w := httptest.NewRecorder()
+	asked := r.api.request(w, httptest.NewRequestWithContext(gone, "POST", "/v1/kill", nil))
+	if err := r.api.killAll(asked, &KillRequest{How: "fin"}, []Kill{{ID: one.ID}}, r.relay.Conns()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("who finishes reads %v", err)
+	}
+	if text := w.Body.String(); !strings.Contains(text, `"killed":1`) {
+		t.Error(text)
 	}
 }
 

@@ -81,8 +81,10 @@ func (s *Server) killAll(r *request, q *KillRequest, chosen []Kill, list []relay
 		return noConn(chosen[0].ID)
 	}
 	if !q.DryRun {
-		ctx, stop := context.WithTimeout(r.Context(), within)
+		// Who asked may go: conns that finish are not reset for that.
+		ctx, stop := context.WithTimeout(context.WithoutCancel(r.Context()), within)
 		defer stop()
+		defer context.AfterFunc(s.ctx, stop)()
 		r.to.SetWriteDeadline(time.Now().Add(within + writeTime))
 		at := min(killers, len(todo))
 		if q.How == "fin" {
