@@ -48,10 +48,9 @@ func (c *confinement) needs() configNeeds {
 		n.Read = append(n.Read, c.admin.tokenFile)
 	}
 	if c.conf.File != "" {
-		// By its folder, for a reload: who edits a file puts a new one in its place.
-		n.Read = append(n.Read, filepath.Dir(c.conf.File))
+		n.addRenewed(c.conf.File)
 		for _, name := range c.conf.Files() {
-			n.Read = append(n.Read, filepath.Dir(name))
+			n.addRenewed(name)
 		}
 	}
 	if path := string(c.conf.ReadyFile); path != "" {
@@ -79,9 +78,8 @@ func (n *configNeeds) addListener(a socket.Address) {
 // addUpstream adds what dialling an address takes. Connecting to a Unix socket
 // takes none of what is restricted.
 func (n *configNeeds) addUpstream(a socket.Address) {
-	// By their folder: whoever renews a certificate puts a new file in its place.
 	for _, name := range a.Files() {
-		n.Read = append(n.Read, filepath.Dir(name))
+		n.addRenewed(name)
 	}
 	switch a.Kind {
 	case socket.TLS:
@@ -93,6 +91,30 @@ func (n *configNeeds) addUpstream(a socket.Address) {
 		}
 	case socket.Exec:
 		n.addProgram(a.Path)
+	}
+}
+
+// maxLinks is how many links the kernel follows.
+const maxLinks = 40
+
+// addRenewed adds a file that is read again later. It is its folder that is added:
+// who edits it, or renews a certificate, puts a new file in its place. If it is a
+// link, as certbot and Kubernetes have it, that place is where the link leads.
+func (n *configNeeds) addRenewed(name string) {
+	for range maxLinks {
+		dir := filepath.Dir(name)
+		n.Read = append(n.Read, dir)
+		to, err := os.Readlink(name)
+		if err != nil {
+			return
+		}
+		if !filepath.IsAbs(to) {
+			if dir, err = filepath.EvalSymlinks(dir); err != nil { // .. is of the real one
+				return
+			}
+			to = filepath.Join(dir, to)
+		}
+		name = to
 	}
 }
 
