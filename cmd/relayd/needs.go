@@ -133,6 +133,15 @@ func (n *configNeeds) addStages(s transform.Needs) {
 	}
 }
 
+// addModules adds the folders of what stages read. A reload parses them again, and
+// who builds a module anew puts another file in its place. A stage that comes later
+// does not need it, and may have its file alone.
+func (n *configNeeds) addModules(s transform.Needs) {
+	for _, name := range s.Read {
+		n.addRenewed(name)
+	}
+}
+
 // addProgram adds a program and, if it is a script, what runs it.
 func (n *configNeeds) addProgram(name string) {
 	n.programs = true
