@@ -142,6 +142,32 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// An error in one place hides none in another, and is not told twice.
+func TestErrorsHideNoOthers(t *testing.T) {
+	_, p := checkText(head + `
+listeners:
+  a: {on: ":1", route: r, tls: {key: /k}}
+  b: {on: ":2", rout: r}
+  c: {on: ":3"}
+  d: {on: ":4", match: [{route: r}, {sin: a.b, route: r}]}
+  e: {on: ":5", route: r, tls: {crt: /c}}
+routes: {r: {upstream: u, timeouts: {idle: 30}}}
+upstreams:
+  u: {targets: [10.0.0.1:1], sources: ["::1"]}
+  v: {targets: [10.0.0.1:0]}
+`)
+	var got []string
+	for _, x := range p.List {
+		if !x.Warning {
+			got = append(got, x.Path)
+		}
+	}
+	want := "listeners.a.tls listeners.b.rout listeners.c listeners.d.match[0] listeners.d.match[1].sin listeners.e.tls.crt routes.r.timeouts.idle upstreams.u upstreams.v.targets[0].address"
+	if s := strings.Join(got, " "); s != want {
+		t.Errorf("%s, want %s:\n%v", s, want, p)
+	}
+}
+
 // What comes from a file never reaches a terminal as it is, in no message.
 func TestMessagesAreSafeToPrint(t *testing.T) {
 	const evil = "\\e[31m\\u009b\\u202e\\r\\n\\x07"
