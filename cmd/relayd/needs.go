@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"relayd/cmd/relayd/internal/sandbox"
 	"relayd/socket"
@@ -29,6 +30,7 @@ func (c *confinement) needs() configNeeds {
 	n.Add(sandbox.Base(), c.paths.Needs)
 	for _, l := range c.relay.Listeners {
 		n.addListener(l.Address)
+		n.names = n.names || ownedByName(l.Address)
 	}
 	for _, u := range c.relay.Upstreams {
 		for _, t := range u.Targets {
@@ -73,6 +75,17 @@ func (n *configNeeds) addListener(a socket.Address) {
 		return
 	}
 	n.addUpstream(a)
+}
+
+// ownedByName reports whether whose a socket file is has to be looked up. A reload
+// may open another one.
+func ownedByName(a socket.Address) bool {
+	for o := range strings.SplitSeq(a.Options, "&") {
+		if owner, ok := strings.CutPrefix(o, "owner="); ok {
+			return strings.Trim(owner, "0123456789:") != ""
+		}
+	}
+	return false
 }
 
 // addUpstream adds what dialling an address takes. Connecting to a Unix socket
