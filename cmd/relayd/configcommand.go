@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"relayd/cmd/relayd/internal/config"
 )
@@ -83,10 +85,24 @@ func newConfigFromFlags() *cobra.Command {
 
 func printConfig(c *cobra.Command, f *runFlags, style config.Style) error {
 	conf, _, err := f.configure(c.Flags())
+	if err == nil {
+		err = writable(c.Flags())
+	}
 	if err != nil {
 		return err
 	}
 	_, err = io.WriteString(c.OutOrStdout(), conf.YAML(style))
+	return err
+}
+
+// writable returns nil if a file can say what the flags do. Names of files need not
+// be UTF-8; addresses and stages have escapes.
+func writable(set *pflag.FlagSet) (err error) {
+	set.Visit(func(flag *pflag.Flag) {
+		if text := flag.Value.String(); !utf8.ValidString(text) && err == nil {
+			err = &exitError{code: exitUsage, err: fmt.Errorf("%s: %q is not UTF-8, and a configuration file is", originOf(set, flag.Name), text)}
+		}
+	})
 	return err
 }
 

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -176,5 +178,30 @@ func TestFromFlags(t *testing.T) {
 		if again := got.YAML(config.Style{Given: true}); again != text {
 			t.Errorf("%q: printed again it is\n%swant\n%s", args, again, text)
 		}
+	}
+}
+
+// A name that a file cannot say is an error: it was printed as another name.
+func TestFromFlagsThatNoFileCanSay(t *testing.T) {
+	for _, flag := range []string{"--ready-file=/tmp/\xff", "--sandbox-path=/\xff:rw", "--user=\xff", "--admin-token-file=\xff"} {
+		for _, command := range []string{"from-flags", "print"} {
+			var out bytes.Buffer
+			root := newRootCommand()
+			root.SetArgs([]string{"config", command, flag})
+			root.SetOut(&out)
+			root.SetErr(io.Discard)
+			var exit *exitError
+			name, _, _ := strings.Cut(flag, "=")
+			if err := root.Execute(); !errors.As(err, &exit) || exit.code != exitUsage || !strings.Contains(err.Error(), name) || out.Len() > 0 {
+				t.Errorf("%s %q: %v, and it prints\n%s", command, flag, err, &out)
+			}
+		}
+	}
+	set := []string{"-l", "/tmp/%FF", "--up", `tee:"/tmp/\\xff"`, "--ready-file", "/tmp/\uFFFD"}
+	root := newRootCommand()
+	root.SetArgs(append([]string{"config", "from-flags"}, set...))
+	root.SetOut(io.Discard)
+	if err := root.Execute(); err != nil {
+		t.Error(err)
 	}
 }

@@ -83,6 +83,10 @@ var errNoSandbox = errors.New("--sandbox on: files cannot be restricted")
 // restrict takes files away, as far as the flags want it.
 func (c *confinement) restrict() error {
 	n := c.needs()
+	for _, r := range c.relay.Routes {
+		n.addModules(r.Up.Needs())
+		n.addModules(r.Down.Needs())
+	}
 	mode := string(c.conf.Sandbox.Mode)
 	switch {
 	case mode == sandboxOff:

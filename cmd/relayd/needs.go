@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"relayd/cmd/relayd/internal/sandbox"
 	"relayd/socket"
@@ -29,6 +30,7 @@ func (c *confinement) needs() configNeeds {
 	n.Add(sandbox.Base(), c.paths.Needs)
 	for _, l := range c.relay.Listeners {
 		n.addListener(l.Address)
+		n.names = n.names || ownedByName(l.Address)
 	}
 	for _, u := range c.relay.Upstreams {
 		for _, t := range u.Targets {
@@ -48,10 +50,9 @@ func (c *confinement) needs() configNeeds {
 		n.Read = append(n.Read, c.admin.tokenFile)
 	}
 	if c.conf.File != "" {
-		// By its folder, for a reload: who edits a file puts a new one in its place.
-		n.Read = append(n.Read, filepath.Dir(c.conf.File))
+		n.addRenewed(c.conf.File)
 		for _, name := range c.conf.Files() {
-			n.Read = append(n.Read, filepath.Dir(name))
+			n.addRenewed(name)
 		}
 	}
 	if path := string(c.conf.ReadyFile); path != "" {
@@ -76,12 +77,22 @@ func (n *configNeeds) addListener(a socket.Address) {
 	n.addUpstream(a)
 }
 
+// ownedByName reports whether whose a socket file is has to be looked up. A reload
+// may open another one.
+func ownedByName(a socket.Address) bool {
+	for o := range strings.SplitSeq(a.Options, "&") {
+		if owner, ok := strings.CutPrefix(o, "owner="); ok {
+			return strings.Trim(owner, "0123456789:") != ""
+		}
+	}
+	return false
+}
+
 // addUpstream adds what dialling an address takes. Connecting to a Unix socket
 // takes none of what is restricted.
 func (n *configNeeds) addUpstream(a socket.Address) {
-	// By their folder: whoever renews a certificate puts a new file in its place.
 	for _, name := range a.Files() {
-		n.Read = append(n.Read, filepath.Dir(name))
+		n.addRenewed(name)
 	}
 	switch a.Kind {
 	case socket.TLS:
@@ -93,6 +104,30 @@ func (n *configNeeds) addUpstream(a socket.Address) {
 		}
 	case socket.Exec:
 		n.addProgram(a.Path)
+	}
+}
+
+// maxLinks is how many links the kernel follows.
+const maxLinks = 40
+
+// addRenewed adds a file that is read again later. It is its folder that is added:
+// who edits it, or renews a certificate, puts a new file in its place. If it is a
+// link, as certbot and Kubernetes have it, that place is where the link leads.
+func (n *configNeeds) addRenewed(name string) {
+	for range maxLinks {
+		dir := filepath.Dir(name)
+		n.Read = append(n.Read, dir)
+		to, err := os.Readlink(name)
+		if err != nil {
+			return
+		}
+		if !filepath.IsAbs(to) {
+			if dir, err = filepath.EvalSymlinks(dir); err != nil { // .. is of the real one
+				return
+			}
+			to = filepath.Join(dir, to)
+		}
+		name = to
 	}
 }
 
@@ -108,6 +143,15 @@ func (n *configNeeds) addStages(s transform.Needs) {
 	}
 	for _, program := range s.Run {
 		n.addProgram(program)
+	}
+}
+
+// addModules adds the folders of what stages read. A reload parses them again, and
+// who builds a module anew puts another file in its place. A stage that comes later
+// does not need it, and may have its file alone.
+func (n *configNeeds) addModules(s transform.Needs) {
+	for _, name := range s.Read {
+		n.addRenewed(name)
 	}
 }
 

@@ -71,6 +71,11 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	// Scripts run side by side, and the admin API has one place for all.
 	env.Setenv("RELAYD_ADMIN", "none")
+	module, err := filepath.Abs(filepath.Join("..", "..", "transform", "wasm", "testdata", "upper.wasm"))
+	if err != nil {
+		return err
+	}
+	env.Setenv("UPPER", module)
 	env.Values[sceneKey{}] = &scene{env.T().(testing.TB), make(map[string]*process), make(map[string]net.Conn)}
 	return nil
 }

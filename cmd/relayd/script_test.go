@@ -25,8 +25,11 @@ func TestMain(m *testing.M) {
 
 // scriptCondition knows what a script may ask beside testscript's own conditions.
 func scriptCondition(name string) (bool, error) {
-	if name == "landlock" {
+	switch name {
+	case "landlock":
 		return sandbox.Version() > 0, nil
+	case "root":
+		return os.Getuid() == 0, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }

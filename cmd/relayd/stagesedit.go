@@ -141,7 +141,7 @@ func editStages(ctx context.Context, f *editFlags, q admin.StagesRequest, out io
 	if err != nil {
 		return err
 	}
-	return changeError(&change)
+	return changeError(&change, len(f.conns) > 0)
 }
 
 // changed describes a change: the route, and each conn.
@@ -181,10 +181,20 @@ func chains(up, down []string) string {
 	return part("up", up) + ", " + part("down", down)
 }
 
-// changeError is what a change that not all conns have made ends with.
-func changeError(change *admin.StagesChange) error {
-	if missing := len(change.Conns) - change.Changed; missing > 0 {
-		return &exitError{code: exitFailure, err: fmt.Errorf("%s not changed, or not yet", count(missing))}
+// changeError is what a change that not all conns have made ends with. Those that
+// were named by their ids may not be there at all.
+func changeError(change *admin.StagesChange, named bool) error {
+	missing, gone := len(change.Conns)-change.Changed, 0
+	for i := range change.Conns {
+		if change.Conns[i].Error == relay.ErrNoConn.Error() {
+			gone++
+		}
 	}
-	return nil
+	switch {
+	case missing <= 0:
+		return nil
+	case named && gone == missing:
+		return &exitError{code: exitNoConn, err: fmt.Errorf("no such conn: %s of those named", count(gone)), hint: "relayd ps lists the conns that live"}
+	}
+	return &exitError{code: exitFailure, err: fmt.Errorf("%s not changed, or not yet", count(missing))}
 }

@@ -133,7 +133,7 @@ func (f *tapFlags) viewer(h tap.Header, out io.Writer) (viewer, error) {
 	}
 	c := captured{file: nopCloser{out}}
 	if f.pcapng != "-" {
-		file, err := os.Create(f.pcapng)
+		file, err := os.OpenFile(f.pcapng, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600) // as the stage pcapng has it
 		if err != nil {
 			return nil, &exitError{code: exitFailure, err: err}
 		}

@@ -34,8 +34,8 @@ type Config struct {
 	// Sources are local addresses to dial from, in turn: as many times the
 	// ports of one. Each is for targets of its family, and of a name only the
 	// addresses count for whose family there is one. When the ports of one are
-	// used up the next is tried; see [socket.IsNoPorts]. Targets that are not
-	// TCP are dialled as ever.
+	// used up the next is tried; see [socket.IsNoPorts]. Targets that are
+	// neither TCP nor TLS are dialled as ever.
 	Sources []netip.Addr
 }
 
@@ -226,7 +226,7 @@ func (t *Target) validate(c *Config) error {
 		return fmt.Errorf("it may have %d conns: 0 is no bound", t.MaxConns)
 	case c.Check.On && (a.Kind == socket.FD || a.Kind == socket.Stdio):
 		return fmt.Errorf("it cannot be checked: %s: is dialled once", a.Kind)
-	case a.Kind == socket.TCP && len(c.Sources) > 0 && strings.Contains("&"+a.Options, "&bind="):
+	case len(c.sourcesFor(a)) > 0 && strings.Contains("&"+a.Options, "&bind="):
 		return errors.New("it has an option bind, and its upstream sources: leave one of them out")
 	case t.named():
 		return nil
@@ -237,7 +237,7 @@ func (t *Target) validate(c *Config) error {
 
 // sourcesFor returns the sources that an address is dialled from.
 func (c *Config) sourcesFor(a socket.Address) []netip.Addr {
-	if a.Kind != socket.TCP {
+	if a.Kind != socket.TCP && a.Kind != socket.TLS {
 		return nil
 	}
 	return c.Sources

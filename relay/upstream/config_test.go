@@ -49,6 +49,16 @@ func TestValidate(t *testing.T) {
 			c.Sources = []netip.Addr{netip.MustParseAddr("127.0.0.2")}
 			return c
 		}, "option bind"},
+		"sources of another family and TLS": {func() Config {
+			c := one("tls://127.0.0.1:1")
+			c.Sources = []netip.Addr{netip.MustParseAddr("::1")}
+			return c
+		}, "is of its family"},
+		"sources and bind in TLS": {func() Config {
+			c := one("tls://h:1?bind=127.0.0.1")
+			c.Sources = []netip.Addr{netip.MustParseAddr("127.0.0.2")}
+			return c
+		}, "option bind"},
 		"a source that is none":         {func() Config { c := one("h:1"); c.Sources = []netip.Addr{netip.IPv4Unspecified()}; return c }, "source 0.0.0.0 is not an address"},
 		"a check's text":                {func() Config { c := one("echo:"); c.Check.Send = `\q`; return c }, `the escape at byte 1 is none`},
 		"a check that is the only dial": {func() Config { c := one("fd://3"); c.Check.On = true; return c }, "it cannot be checked"},

@@ -43,3 +43,28 @@ func TestSources(t *testing.T) {
 	}
 	wantState(t, p, "a", Up)
 }
+
+// TLS is dialled over TCP: from the sources, too. They were left out without a
+// word, and what listens there saw another client than the one that it lets in.
+func TestSourcesOfTLS(t *testing.T) {
+	leak.Check(t)
+	from := make(chan string, 1)
+	ln := serve(t, "127.0.0.1:0", func(c net.Conn) {
+		from <- c.RemoteAddr().(*net.TCPAddr).IP.String()
+		c.Close()
+	})
+	c := Config{
+		Name:    "test",
+		Targets: []Target{{Name: "a", Address: address(t, "tls://"+ln.Addr().String()+"?verify=insecure")}},
+		Retry:   Retry{Attempts: -1},
+		Sources: []netip.Addr{netip.MustParseAddr("127.0.0.2")},
+	}
+	p := opened(t, c, Options{})
+	if s, m, err := connect(t.Context(), p); err == nil { // the handshake comes to nothing, sooner or later
+		hang(t, s)
+		m.Done()
+	}
+	if got := <-from; got != "127.0.0.2" {
+		t.Errorf("dialled from %s, want 127.0.0.2", got)
+	}
+}

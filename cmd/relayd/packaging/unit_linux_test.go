@@ -41,3 +41,26 @@ func TestUnits(t *testing.T) {
 		}
 	}
 }
+
+// The settings that the service says listen below port 1024. A capability that is
+// had in a user namespace of one's own is none over the network of the machine.
+func TestUnitForLowPorts(t *testing.T) {
+	text, err := os.ReadFile("relayd.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := false
+	for line := range bytes.Lines(text) {
+		key, value, _ := bytes.Cut(bytes.TrimSpace(line), []byte("="))
+		if string(key) == "PrivateUsers" {
+			private = string(value) == "yes"
+		}
+	}
+	advice, _, _ := bytes.Cut(text, []byte("\n[Unit]\n"))
+	if !bytes.Contains(advice, []byte("AmbientCapabilities=CAP_NET_BIND_SERVICE")) {
+		t.Fatalf("it does not say how:\n%s", advice)
+	}
+	if private && !bytes.Contains(advice, []byte("PrivateUsers=no")) {
+		t.Errorf("with PrivateUsers=yes ports below 1024 stay refused:\n%s", advice)
+	}
+}

@@ -107,6 +107,16 @@ func (k *checker) at(path string) Origin {
 	}
 }
 
+// broken reports whether there is an error at a path, at a key below it, or in the
+// file as a whole: what follows from that is no other error. Once they are no longer
+// kept nobody knows.
+func (k *checker) broken(path string) bool {
+	return k.problems.More > 0 || slices.ContainsFunc(k.problems.List, func(x Problem) bool {
+		rest, found := strings.CutPrefix(x.Path, path)
+		return !x.Warning && (x.Path == "" || found && (rest == "" || rest[0] == '.' || rest[0] == '['))
+	})
+}
+
 // references follows the names.
 func (k *checker) references() {
 	c := k.config
@@ -160,13 +170,11 @@ func (k *checker) refer(name, path, what string, known map[string]bool) {
 }
 
 func (k *checker) listener(l *Listener, path string) {
-	at := k.at(path)
-	// What could not be decoded has been complained about.
-	if l.Route == "" && len(l.Match) == 0 && k.problems.Errors() == 0 {
-		k.complain(at, path, "it leads nowhere: give it a route")
+	if l.Route == "" && len(l.Match) == 0 && !k.broken(path) {
+		k.complain(k.at(path), path, "it leads nowhere: give it a route")
 	}
 	for i, m := range l.Match {
-		if p := item(below(path, "match"), i); len(m.SNI)+len(m.ALPN) == 0 && k.problems.Errors() == 0 {
+		if p := item(below(path, "match"), i); len(m.SNI)+len(m.ALPN) == 0 && !k.broken(p) {
 			k.complain(k.at(p), p, "it has neither sni nor alpn: for all others there is the listener's route")
 		}
 	}
@@ -188,13 +196,13 @@ func (k *checker) listener(l *Listener, path string) {
 // tls checks the section, by what becomes of it, and that a match can fit: it goes
 // by the protocol that was agreed on.
 func (k *checker) tls(l *Listener, path string) {
-	if l.On.Kind == 0 || k.problems.Errors() > 0 {
+	section := below(path, "tls")
+	if l.On.Kind == 0 || k.broken(section) {
 		return
 	}
 	a, err := l.address()
 	if err != nil {
-		path = below(path, "tls")
-		k.complain(k.at(path), path, "%v", err)
+		k.complain(k.at(section), section, "%v", err)
 		return
 	}
 	options, _ := url.ParseQuery(a.Options) // in its canonical form
@@ -255,7 +263,7 @@ func (k *checker) upstream(u *Upstream, path string) {
 	if p := path + ".eject.for"; e.For > e.MaxFor && e.MaxFor != 0 {
 		k.complain(k.at(p), p, "%s is more than max-for, %s", e.For.String(), e.MaxFor.String())
 	}
-	if k.problems.Errors() == 0 {
+	if !k.broken(path) {
 		if _, err := u.relay(k.config.Origin); err != nil { // what its package knows beside all this
 			k.complain(k.at(path), path, "%v", err)
 		}

@@ -227,7 +227,7 @@ func (d *decoder) scalar(n *yaml.Node, f *field, v value, path string) {
 		text = expanded
 	case kind&numbers != 0 && v.takes()&(integers|numbers) != 0: // set says what it wants
 	case v.takes()&kind == 0:
-		d.problem(at, path, "this is %s, and not a text: write it in quotes, as %s", kindOf(n), strconv.Quote(n.Value))
+		d.problem(at, path, "this is %s, and not a text: %s", kindOf(n), inQuotes(n.Value, f, v))
 		return
 	}
 	if err := v.set(text, f); err != nil {
@@ -241,6 +241,16 @@ func (d *decoder) scalar(n *yaml.Node, f *field, v value, path string) {
 		h.hide(at.Raw)
 	}
 	d.config.note(path, at)
+}
+
+// inQuotes says what to do about a text that YAML takes for something else: quotes
+// help only if it is right in them.
+func inQuotes(text string, f *field, v value) string {
+	other := reflect.New(reflect.TypeOf(v).Elem()).Interface().(value)
+	if err := other.set(text, f); err != nil {
+		return err.Error()
+	}
+	return "write it in quotes, as " + strconv.Quote(text)
 }
 
 // A hider is a value that relayd shows while it runs, and of which a part may be

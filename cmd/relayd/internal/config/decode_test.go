@@ -59,6 +59,10 @@ func TestErrors(t *testing.T) {
 		{"", "relayd.yaml:1:1: the file is empty: it begins with version: 1"},
 		{"# nothing\n", "the file is empty"},
 		{"- a\n", "relayd.yaml:1:1: the file is a list, and not a mapping"},
+		{"# \uFFFD\nversion: 1\nuser: \xff\n", "relayd.yaml:3:7: this is not UTF-8"},
+		{good + "log: {level: 5}\n", `log.level: this is a number, and not a text: "5" is not a level`},
+		{good + "user: 5\n", `user: this is a number, and not a text: write it in quotes, as "5"`},
+		{strings.Replace(good, "targets:", "eject: {max-ejected: 50}, targets:", 1), `max-ejected: this is a number, and not a text: "50" is not a part of a hundred, such as 50%`},
 		{"hello", "the file is a text"},
 		{"version: 1\n---\nversion: 1\n", "this is not YAML"},
 		{good + "a: b: c\n", "relayd.yaml:5:"},
@@ -84,7 +88,7 @@ func TestErrors(t *testing.T) {
 		{good + "user: 1000\n", `user: this is a number, and not a text: write it in quotes, as "1000"`},
 		{good + "user: yes please\nuser2: x\n", "user2: there is no such key; did you mean user?"},
 		{good + "log: {format: jsn}\n", `log.format: "jsn" is not one of text, json; did you mean json?`},
-		{good + "sandbox: {mode: true}\n", "write it in quotes"},
+		{good + "sandbox: {mode: true}\n", `this is true or false, and not a text: "true" is not one of try, on, off`},
 		{good + "user: ~\n", "user: there is no value: give one, or leave the key out"},
 		{good + "user: ${HOME}\n", "relayd.yaml:5:7: user: the environment has no HOME: set it, or write ${HOME:-DEFAULT}"},
 		{good + "? [a]\n: b\n", "a key is a list, and not a word"},
@@ -135,6 +139,32 @@ func TestErrors(t *testing.T) {
 		if found != 1 {
 			t.Errorf("of\n%s\nis said\n%v\nwant %s", tt.text, p, tt.want)
 		}
+	}
+}
+
+// An error in one place hides none in another, and is not told twice.
+func TestErrorsHideNoOthers(t *testing.T) {
+	_, p := checkText(head + `
+listeners:
+  a: {on: ":1", route: r, tls: {key: /k}}
+  b: {on: ":2", rout: r}
+  c: {on: ":3"}
+  d: {on: ":4", match: [{route: r}, {sin: a.b, route: r}]}
+  e: {on: ":5", route: r, tls: {crt: /c}}
+routes: {r: {upstream: u, timeouts: {idle: 30}}}
+upstreams:
+  u: {targets: [10.0.0.1:1], sources: ["::1"]}
+  v: {targets: [10.0.0.1:0]}
+`)
+	var got []string
+	for _, x := range p.List {
+		if !x.Warning {
+			got = append(got, x.Path)
+		}
+	}
+	want := "listeners.a.tls listeners.b.rout listeners.c listeners.d.match[0] listeners.d.match[1].sin listeners.e.tls.crt routes.r.timeouts.idle upstreams.u upstreams.v.targets[0].address"
+	if s := strings.Join(got, " "); s != want {
+		t.Errorf("%s, want %s:\n%v", s, want, p)
 	}
 }
 

@@ -274,7 +274,7 @@ var (
 	bareShape  = regexp.MustCompile(`^([0-9]+(\.[0-9]+)?|true|false)$`)
 	plainShape = regexp.MustCompile(`^[A-Za-z0-9/*][A-Za-z0-9/_.@%+=:-]*$`)
 	// otherShape is what YAML, in any version, takes for something else.
-	otherShape = regexp.MustCompile(`(?i)^([0-9._+:-]+|0[xob][0-9a-f_]*|[0-9.]+e[0-9+-]*|true|false|null|yes|no|y|n|[0-9]{4}-[0-9]+-.*)$`)
+	otherShape = regexp.MustCompile(`(?i)^([0-9._+:-]+|0_*[xob][0-9a-f_]*|[0-9._]+e[0-9._+-]*|true|false|null|yes|no|y|n|[0-9]{4}-[0-9]+-.*)$`)
 )
 
 // quoteYAML writes a text as a scalar that is one in all versions of YAML.

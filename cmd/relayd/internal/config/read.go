@@ -85,7 +85,7 @@ func (d *decoder) parse(text []byte) *yaml.Node {
 		d.problem(at, "", "the file is longer than %d MiB", maxFile>>20)
 		return nil
 	case !utf8.Valid(text):
-		good := len(text) - len(bytes.TrimLeftFunc(text, func(r rune) bool { return r != utf8.RuneError }))
+		good := validPrefix(text)
 		at.Line += bytes.Count(text[:good], []byte("\n"))
 		at.Column = good - bytes.LastIndexByte(text[:good], '\n')
 		d.problem(at, "", "this is not UTF-8: save the file as such")
@@ -110,6 +110,19 @@ func (d *decoder) parse(text []byte) *yaml.Node {
 		return nil
 	}
 	return root
+}
+
+// validPrefix returns how many bytes are UTF-8. U+FFFD, which a decoder returns for
+// what is not, is a sign like any other.
+func validPrefix(text []byte) (n int) {
+	for n < len(text) {
+		r, size := utf8.DecodeRune(text[n:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		n += size
+	}
+	return n
 }
 
 // isEmpty reports whether there are only comments.

@@ -133,3 +133,20 @@ func TestNeedsAdd(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// The authorities that variables name are read when the first one is asked for,
+// which is inside the sandbox: no peer was trusted any more.
+func TestRootsOfVariables(t *testing.T) {
+	dir := place(t, "links/x", "real/ca.pem", "one/a", "two/b")
+	if err := os.Symlink("../real/ca.pem", dir+"/links/ca.pem"); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SSL_CERT_FILE", dir+"/links/ca.pem")
+	t.Setenv("SSL_CERT_DIR", dir+"/one:"+dir+"/two")
+	g := resolve(Roots())
+	for _, name := range []string{"real/ca.pem", "one/a", "two/b"} {
+		if !g.allows(grant{dir + "/" + name, false, toRead}) {
+			t.Errorf("%s is out of reach: %v", name, g.list)
+		}
+	}
+}

@@ -62,9 +62,25 @@ func Names() Needs {
 }
 
 // Roots are the certificates of the authorities that the system trusts, in the
-// places where crypto/x509 looks for them.
+// places where crypto/x509 looks for them, once it needs them: there is a variable
+// for its file, and one for its directories. The usual file may be a link to
+// elsewhere.
 func Roots() Needs {
-	return Needs{Read: []string{"/etc/ssl", "/etc/pki", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/usr/share/pki"}}
+	n := Needs{Read: []string{"/etc/ssl", "/etc/pki", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/usr/share/pki"}}
+	files := []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}
+	if name := os.Getenv("SSL_CERT_FILE"); name != "" {
+		n.Read = append(n.Read, filepath.Dir(name))
+		files = []string{name}
+	}
+	for _, name := range files {
+		if file, err := filepath.EvalSymlinks(name); err == nil {
+			n.Read = append(n.Read, filepath.Dir(file))
+		}
+	}
+	if list := os.Getenv("SSL_CERT_DIR"); list != "" {
+		n.Read = append(n.Read, filepath.SplitList(list)...)
+	}
+	return n
 }
 
 // Programs is what a program of this system may take to run at all: itself and
