@@ -305,6 +305,25 @@ func TestSilenceThroughAChain(t *testing.T) {
 	}
 }
 
+// A stage that watches passes a silence on: an encoder behind it is let go.
+func TestSilenceBehindAWatch(t *testing.T) {
+	for _, first := range []string{"count", "hash", "hexdump", "tee:/dev/null", "pcapng:" + t.TempDir() + "/x"} {
+		c, err := ParseChain(first + ",gzip:idle=2s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		src := &quiet{script: script{give([]byte("hello")), fails}, silent: true}
+		r, closeChain := c.Open(src)
+		for err = nil; err == nil; {
+			_, err = r.Read(make([]byte, 1000))
+		}
+		closeChain()
+		if len(src.waited) == 0 || src.waited[0] != 2*time.Second {
+			t.Errorf("%s: the source was waited for %v", first, src.waited)
+		}
+	}
+}
+
 // A decoder that has grown to a large window is not given to a small one.
 func TestDecodersBySize(t *testing.T) {
 	for _, test := range []struct {
