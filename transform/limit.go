@@ -138,12 +138,26 @@ func (l *limit) Read(p []byte) (int, error) {
 		l.paid -= n
 		return n, nil
 	}
-	due := l.bucket.ReserveN(time.Now(), n)
-	if err := l.pause.wait(due.Delay()); err != nil {
-		due.Cancel()
+	if err := l.pay(n); err != nil {
 		return 0, err
 	}
 	return n, nil
+}
+
+// pay takes n tokens, and waits for them. What there was when the Read began may be
+// another stream's by now: so what is not there at once is waited for in pieces,
+// between which others have their turn.
+func (l *limit) pay(n int) error {
+	for n > 0 && !l.bucket.AllowN(time.Now(), n) {
+		k := min(n, l.piece)
+		due := l.bucket.ReserveN(time.Now(), k)
+		if err := l.pause.wait(due.Delay()); err != nil {
+			due.Cancel()
+			return err
+		}
+		n -= k
+	}
+	return nil
 }
 
 // maxPaid is how many tokens one stream keeps from others, at most, for bytes that

@@ -280,6 +280,31 @@ func TestLimitGivesBack(t *testing.T) {
 	}
 }
 
+// Who has begun to read while the bucket was full, and gets a lot when it is empty,
+// waits for it piece by piece, so that others have their turn between.
+func TestLimitTakesTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mustParse(t, "limit:1000/s,burst=32k,scope=route")
+		from, to := io.Pipe()
+		much := make(chan time.Duration)
+		go func() {
+			began := time.Now()
+			gather(t, s.Open(from), 32<<10)
+			much <- time.Since(began)
+		}()
+		synctest.Wait() // it reads
+		gather(t, s.Open(bytes.NewReader(sample(32<<10))), 32<<10)
+		to.Write(sample(10_000))
+		to.Close()
+		synctest.Wait()
+		d := took(func() { gather(t, s.Open(strings.NewReader("x")), 1) })
+		if d > 250*time.Millisecond {
+			t.Errorf("a byte of another stream has waited for %v", d)
+		}
+		within(t, "all", <-much, 10*time.Second)
+	})
+}
+
 // A bucket that is used up stays so when the chain is changed, whoever has it.
 func TestLimitGoesOn(t *testing.T) {
 	for _, scope := range []string{"conn", "source", "route"} {
