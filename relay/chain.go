@@ -16,13 +16,14 @@ func (p *pump) opened(c *conn, at *transform.Site) {
 	if late { // it was to let go before it could be told
 		at.Yield()
 	}
-	if dead || p.marked(c, srcDropped) { // before it could be cut
+	// Before it could be cut; who only finishes drops the source, and cuts nothing.
+	if dead || p.marked(c, dstDropped) {
 		at.Cut()
 	}
 }
 
-// cutChain cuts p's chain, if it has one, from any goroutine. The source was
-// dropped, or is shut down with the conn.
+// cutChain cuts p's chain, if it has one, from any goroutine. Both halves were
+// dropped, or are shut down with the conn.
 func (p *pump) cutChain(c *conn) {
 	c.mu.Lock()
 	var at *transform.Site

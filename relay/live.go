@@ -147,11 +147,16 @@ func (x *chains) tell() {
 // under returns how many bytes p has read and not written, if no stage is in its
 // way.
 func (p *pump) under(c *conn) int64 {
-	n := p.moved.In.Load() - p.moved.Out.Load()
-	if c.bits.Load()&edited != 0 {
-		n -= c.rare.chains.of[p.index(c)].skew.Load() // both stay once they are there
+	return p.moved.In.Load() - p.moved.Out.Load() - p.skew(c)
+}
+
+// skew returns how many more bytes went in than came out of the chains of p that are
+// gone.
+func (p *pump) skew(c *conn) int64 {
+	if c.bits.Load()&edited == 0 {
+		return 0
 	}
-	return n
+	return c.rare.chains.of[p.index(c)].skew.Load() // both stay once they are there
 }
 
 // EditConn gives one conn chains of its own, in place of the route's or of those

@@ -199,6 +199,33 @@ func TestChainsOfBlockedPlain(t *testing.T) {
 	wantEOF(t, c)
 }
 
+// A conn that is made to finish while a chain is opened delivers what it had read all
+// the same: the stages are not cut, but see the end.
+func TestFinishWhileAChainOpens(t *testing.T) {
+	leak.Check(t)
+	u := listen(t)
+	s, _ := start(t, Config{To: u.addr})
+	c := dial(t, s.Addrs()[0])
+	up := u.accept(t)
+	release := make(chan struct{})
+	upward := upward1.send(c, reluctant{up, release}, sixteenMiB)
+	eventually(t, "the pump cannot write", func() bool { return s.Conns()[0].Up.State == Writing && still(s) })
+	read := s.Conns()[0].Up.In
+	x := s.find(onlyConn(t, s))
+	finishes := transform.NewStage("finishes", func(src io.Reader) io.ReadCloser {
+		x.beginFinish(Killed)
+		return io.NopCloser(src)
+	})
+	s.SetChains(t.Context(), x.id(), append(transform.Chain{finishes}, chain(t, "delay:1ms")...), nil)
+	close(release)
+	if got := <-upward.got; got.n < read || got.err != nil {
+		t.Errorf("%d bytes arrived of %d that were read, %v", got.n, read, got.err)
+	}
+	c.Close()
+	up.Close()
+	<-upward.sent
+}
+
 // What cannot change says so and stays as it is.
 func TestChainsRefused(t *testing.T) {
 	leak.Check(t)

@@ -311,9 +311,13 @@ func (d *downward) Saw(b []byte) { (*conn)(d).comes(&d.down, b) }
 // will write.
 func (c *conn) comes(p *pump, b []byte) {
 	plain := !p.marked(c, pumpStaged)
+	in := p.moved.In.Load()
 	for _, t := range c.taps() {
-		if plain || t.side == p.from(c) {
-			t.see(p.index(c), p.from(c), p.moved.In.Load(), b)
+		switch {
+		case t.side == p.from(c):
+			t.see(p.index(c), p.from(c), in, b)
+		case plain:
+			t.see(p.index(c), p.from(c), in-p.skew(c), b)
 		}
 	}
 }

@@ -302,6 +302,41 @@ func TestTapSides(t *testing.T) {
 	wantEOF(t, c)
 }
 
+// Offsets are those of the side that is watched, also when the stages that made the
+// sides differ are gone.
+func TestTapOffsetsAfterStages(t *testing.T) {
+	leak.Check(t)
+	u := listen(t)
+	s, _ := start(t, Config{To: u.addr, Up: transform.Chain{twice}, Down: transform.Chain{half}})
+	c := dial(t, s.Addrs()[0])
+	up := u.accept(t)
+	send(t, c, "abc")
+	wantText(t, up, "aabbcc")
+	send(t, up, "ddee")
+	wantText(t, c, "de")
+	id := onlyConn(t, s)
+	setChains(t, s, id, nil, nil)
+	places := []TapPlace{AtClient, AtUpstream}
+	var taps [2]*Tap
+	for i, at := range places {
+		taps[i] = tap(t, s, id, TapOptions{At: at})
+	}
+	send(t, c, "f")
+	wantText(t, up, "f")
+	send(t, up, "g")
+	wantText(t, c, "g")
+	for i, want := range [][2]int64{{3, 2}, {6, 4}} {
+		for _, offset := range want {
+			if e := taps[i].next(t); e.Offset != offset || len(e.Data) != 1 {
+				t.Errorf("at %v: %q from %v at %d, want %d", places[i], e.Data, e.From, e.Offset, offset)
+			}
+		}
+	}
+	finish(t, c)
+	finish(t, up)
+	wantEOF(t, c)
+}
+
 // A watcher that does not watch stalls nothing. What it has not seen is counted.
 func TestTapSlow(t *testing.T) {
 	leak.Check(t)

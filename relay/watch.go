@@ -18,8 +18,18 @@ const tickLength = 10 * time.Millisecond
 // tickNow returns the present.
 func tickNow() tick { return tick(time.Since(epoch) / tickLength) }
 
-// until returns the time from t to a later tick.
-func (t tick) until(later tick) time.Duration { return time.Duration(later-t) * tickLength }
+// maxAhead is how far a tick may be ahead of another one that was read before it. What
+// seems further ahead is far back.
+const maxAhead = tick(time.Hour / tickLength)
+
+// until returns the time from t to a later tick. It is none if t is the later one by
+// a little: a conn may have begun while the watch was on its way to it.
+func (t tick) until(later tick) time.Duration {
+	if t-later < maxAhead {
+		return 0
+	}
+	return time.Duration(later-t) * tickLength
+}
 
 // A watched is what the watch knows of each conn.
 type watched struct {

@@ -159,6 +159,17 @@ func (s *scene) play(t *testing.T, moves []move, reason Reason, at time.Duration
 	s.lines.wantEnd(t, reason, Us)
 }
 
+// A conn that begins to relay while the watch is on its way to it, with the time
+// that it set out at, is not taken for one that was idle for more than a year.
+func TestBegunDuringASweep(t *testing.T) {
+	inScene(t, Timeouts{Idle: time.Minute}, func(t *testing.T, s *scene) {
+		s.c.look(tick(s.c.moved.Load()) - 1)
+		if err := s.c.node.Err(); err != nil {
+			t.Errorf("it was ended: %v", err)
+		}
+	})
+}
+
 // Short bounds are looked at more often.
 func TestSweep(t *testing.T) {
 	for _, tt := range []struct {

@@ -78,13 +78,13 @@ type copying struct {
 // pull waits until bytes are held.
 func (c *copying) pull() (int, error) {
 	r := c.src
+	if r.resume(&c.m) > 0 { // also if r was dropped since: it was read before
+		return 0, nil
+	}
 	if err := r.node.Enter(); err != nil {
 		return 0, r.socket().error("read", err)
 	}
 	defer r.node.Leave()
-	if r.resume(&c.m) > 0 {
-		return 0, nil
-	}
 	if c.again() {
 		return c.n, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -167,6 +168,40 @@ func TestYieldKeepsBytes(t *testing.T) {
 		t.Error(err)
 	}
 	r.close(t, r.up.Drop, r.toA.Drop, r.down.Drop)
+}
+
+// What a copy had read before its half was dropped is written by the next one, as it
+// would have been by the same.
+func TestYieldAndDropKeepBytes(t *testing.T) {
+	r := newRelayed(t, "127.0.0.1:0")
+	l := loops(t, 1).list[0]
+	wrote := make(chan struct{})
+	go func() {
+		defer close(wrote)
+		r.client.Write(make([]byte, 32<<20)) // more than the way holds
+	}()
+	var in, out int64
+	for in == out { // until the copy holds something
+		c := copyOn(t, l, r.toB, r.up)
+		r.up.Yield()
+		within(t, c.over, "yield on the loop")
+		in, out = in+c.In.Load(), out+c.Out.Load()
+	}
+	drop(t, r.up.Drop)
+	ended := make(chan error)
+	go func() {
+		_, err := Copy(r.toB, r.up, new(Moved))
+		r.toB.Drop(context.Background())
+		ended <- err
+	}()
+	if got, err := io.ReadAll(r.far); int64(len(got)) != in || err != nil {
+		t.Errorf("%d bytes arrived of %d that were read, %v", len(got), in, err)
+	}
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the copy ended with %v, want %v", err, net.ErrClosed)
+	}
+	r.close(t, r.toA.Drop, r.down.Drop)
+	<-wrote
 }
 
 // Somebody who moves conns may be late: a half whose socket was closed on a loop

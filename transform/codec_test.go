@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 )
@@ -302,6 +303,46 @@ func TestSilenceThroughAChain(t *testing.T) {
 	defer closeChain()
 	if !r.(Waiter).Wait(time.Second) {
 		t.Error("a stage that cannot tell says that there is a silence")
+	}
+}
+
+// A panicking Waiter is one that panics.
+type panickingWaiter struct{ io.Reader }
+
+func (panickingWaiter) Close() error            { return nil }
+func (panickingWaiter) Wait(time.Duration) bool { panic("boom") }
+
+// A panic while it is waited is no silence, by which a frame would end as if all were
+// well: the next Read says why.
+func TestPanicWhileWaiting(t *testing.T) {
+	stage := NewStage("own", func(src io.Reader) io.ReadCloser { return panickingWaiter{src} })
+	r, closeChain := Chain{stage}.Open(strings.NewReader("hello"))
+	defer closeChain()
+	if !r.(Waiter).Wait(time.Hour) {
+		t.Error("the panic is a silence")
+	}
+	var p *PanicError
+	if _, err := r.Read(make([]byte, 10)); !errors.As(err, &p) {
+		t.Errorf("got %v, want the panic", err)
+	}
+}
+
+// A stage that watches passes a silence on: an encoder behind it is let go.
+func TestSilenceBehindAWatch(t *testing.T) {
+	for _, first := range []string{"count", "hash", "hexdump", "tee:/dev/null", "pcapng:" + t.TempDir() + "/x"} {
+		c, err := ParseChain(first + ",gzip:idle=2s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		src := &quiet{script: script{give([]byte("hello")), fails}, silent: true}
+		r, closeChain := c.Open(src)
+		for err = nil; err == nil; {
+			_, err = r.Read(make([]byte, 1000))
+		}
+		closeChain()
+		if len(src.waited) == 0 || src.waited[0] != 2*time.Second {
+			t.Errorf("%s: the source was waited for %v", first, src.waited)
+		}
 	}
 }
 

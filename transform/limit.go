@@ -75,9 +75,12 @@ func buildLimit(values []string) opener {
 	case "source":
 		buckets := newSourceBuckets(fresh)
 		return chance.opener(func(src *source, _ *rand.Rand) io.ReadCloser {
-			b := buckets.take(sourceOf(src.site.Client))
-			l := open(src, b.Limiter)
-			l.leave = func() { buckets.leave(b) }
+			l := open(src, nil)
+			l.join = func() {
+				b := buckets.take(sourceOf(l.src.site.Client))
+				l.bucket, l.leave = b.Limiter, func() { buckets.leave(b) }
+			}
+			l.join()
 			return l
 		})
 	case "route":
@@ -118,6 +121,7 @@ type limit struct {
 	bucket *rate.Limiter // perhaps also of others
 	piece  int           // how much it takes at once that it must wait for
 	paid   int           // tokens that Ready has taken, for the next bytes
+	join   func()        // if not nil: gets the bucket, and leave
 	leave  func()        // if not nil: gives the bucket back
 }
 
@@ -134,12 +138,26 @@ func (l *limit) Read(p []byte) (int, error) {
 		l.paid -= n
 		return n, nil
 	}
-	due := l.bucket.ReserveN(time.Now(), n)
-	if err := l.pause.wait(due.Delay()); err != nil {
-		due.Cancel()
+	if err := l.pay(n); err != nil {
 		return 0, err
 	}
 	return n, nil
+}
+
+// pay takes n tokens, and waits for them. What there was when the Read began may be
+// another stream's by now: so what is not there at once is waited for in pieces,
+// between which others have their turn.
+func (l *limit) pay(n int) error {
+	for n > 0 && !l.bucket.AllowN(time.Now(), n) {
+		k := min(n, l.piece)
+		due := l.bucket.ReserveN(time.Now(), k)
+		if err := l.pause.wait(due.Delay()); err != nil {
+			due.Cancel()
+			return err
+		}
+		n -= k
+	}
+	return nil
 }
 
 // maxPaid is how many tokens one stream keeps from others, at most, for bytes that
@@ -163,7 +181,22 @@ func (l *limit) Ready() bool {
 // Wait is the source's.
 func (l *limit) Wait(d time.Duration) bool { return l.src.Wait(d) }
 
+// resume goes on with the bucket as it was left: a change of the chain is no silence.
+func (l *limit) resume(src *source) {
+	l.src, l.pause = src, newPause(src.site)
+	if l.join != nil {
+		l.join()
+	}
+}
+
+// Close also gives back what Ready has taken for bytes that did not come: others may
+// share the bucket. A reservation of less than nothing is not refused, as that would
+// be of AllowN, while they wait.
 func (l *limit) Close() error {
+	if l.paid > 0 {
+		l.bucket.ReserveN(time.Now(), -l.paid)
+		l.paid = 0
+	}
 	if l.leave != nil {
 		l.leave()
 	}

@@ -112,7 +112,7 @@ func (l *link) Ready() bool {
 
 // Wait waits, no longer than d, until a Read would not. Of a stage that is no
 // Waiter it returns true at once.
-func (l *link) Wait(d time.Duration) bool {
+func (l *link) Wait(d time.Duration) (comes bool) {
 	if l.err != nil || l.closed {
 		return true
 	}
@@ -121,8 +121,9 @@ func (l *link) Wait(d time.Duration) bool {
 		return true
 	}
 	var err error // after a panic the next Read says why
+	defer func() { comes = comes || err != nil }()
 	defer l.recovered("read", &err)
-	return w.Wait(d) || err != nil
+	return w.Wait(d)
 }
 
 // close closes the stage, once. Later calls return what the first returned.

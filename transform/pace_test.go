@@ -243,6 +243,91 @@ func (c *counting) Read(p []byte) (int, error) {
 	return min(c.size, len(p)), nil
 }
 
+// What Ready has taken from a bucket for bytes that do not come is given back, also
+// while another stream waits for some.
+func TestLimitGivesBack(t *testing.T) {
+	for _, wait := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := mustParse(t, "limit:10/s,burst=1k,scope=route")
+			ends := s.Open(&allReady{})
+			if !ends.(transform.Readier).Ready() {
+				t.Fatal("the end is not ready")
+			}
+			waits := make(chan struct{})
+			if wait {
+				go func() {
+					defer close(waits)
+					s.Open(strings.NewReader("x")).Read(make([]byte, 1))
+				}()
+				synctest.Wait()
+			} else {
+				close(waits)
+			}
+			if n, err := ends.Read(make([]byte, 10)); n != 0 || err != io.EOF {
+				t.Fatalf("at the end: %d, %v", n, err)
+			}
+			ends.Close()
+			d := took(func() {
+				if n, err := s.Open(strings.NewReader("hello")).Read(make([]byte, 10)); n != 5 || err != nil {
+					t.Errorf("read %d, %v", n, err)
+				}
+			})
+			if d != 0 {
+				t.Errorf("wait %v: another stream has waited for %v", wait, d)
+			}
+			<-waits
+		})
+	}
+}
+
+// Who has begun to read while the bucket was full, and gets a lot when it is empty,
+// waits for it piece by piece, so that others have their turn between.
+func TestLimitTakesTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mustParse(t, "limit:1000/s,burst=32k,scope=route")
+		from, to := io.Pipe()
+		much := make(chan time.Duration)
+		go func() {
+			began := time.Now()
+			gather(t, s.Open(from), 32<<10)
+			much <- time.Since(began)
+		}()
+		synctest.Wait() // it reads
+		gather(t, s.Open(bytes.NewReader(sample(32<<10))), 32<<10)
+		to.Write(sample(10_000))
+		to.Close()
+		synctest.Wait()
+		d := took(func() { gather(t, s.Open(strings.NewReader("x")), 1) })
+		if d > 250*time.Millisecond {
+			t.Errorf("a byte of another stream has waited for %v", d)
+		}
+		within(t, "all", <-much, 10*time.Second)
+	})
+}
+
+// A bucket that is used up stays so when the chain is changed, whoever has it.
+func TestLimitGoesOn(t *testing.T) {
+	for _, scope := range []string{"conn", "source", "route"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := mustParse(t, "limit:1/s,burst=5,scope="+scope)
+			past := new(transform.Past)
+			src := strings.NewReader("0123456789")
+			d := took(func() {
+				for src.Len() > 0 {
+					r, closeChain := transform.Chain{s}.OpenAt(src, &transform.Site{Past: past, Client: "192.0.2.1:1"})
+					if _, err := r.Read(make([]byte, 5)); err != nil {
+						t.Error(err)
+					}
+					if err := closeChain(); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			within(t, scope+": twice the burst", d, 5*time.Second)
+		})
+	}
+}
+
 // What was read before a failure arrives, and then the failure.
 func TestDelayedFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,7 +3,10 @@ package transform
 // The stages that watch: they pass every byte on unchanged, at once, and show it
 // to an observer.
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
 // An observer is what a watching stage does with what it sees. Its methods are
 // called on the goroutine that reads the stage.
@@ -50,6 +53,9 @@ func (w *watch) Read(p []byte) (int, error) {
 
 // Ready is the source's: nothing is kept back.
 func (w *watch) Ready() bool { return w.src.Ready() }
+
+// Wait is the source's, so that a stage behind this one hears of its silence.
+func (w *watch) Wait(d time.Duration) bool { return w.src.Wait(d) }
 
 func (w *watch) Close() error {
 	w.end(nil)

@@ -15,13 +15,14 @@ var (
 
 const (
 	firstInventedPort    = 1024
+	inventedPorts        = 1<<16 - firstInventedPort
 	inventedUpstreamPort = 1
 )
 
 // addresses returns those of a new conn, both of one family. w.mu is held.
 func (w *Writer) addresses(client, upstream string) (from, to address) {
 	from, to = w.pair(client, upstream)
-	if w.live[[2]address{from, to}] {
+	for tries := 0; w.live[[2]address{from, to}] && tries < inventedPorts; tries++ {
 		from, to = w.pair("", upstream)
 	}
 	w.live[[2]address{from, to}] = true
@@ -37,7 +38,7 @@ func (w *Writer) pair(client, upstream string) (from, to address) {
 		if six {
 			from = netip.AddrPortFrom(inventedClient6, from.Port())
 		}
-		w.invented = (w.invented + 1) % (1<<16 - firstInventedPort)
+		w.invented = (w.invented + 1) % inventedPorts
 	}
 	if !toOK {
 		to = netip.AddrPortFrom(inventedUpstream4, inventedUpstreamPort)

@@ -281,6 +281,18 @@ func TestInventedPortsComeAround(t *testing.T) {
 	}
 }
 
+// Ports of conns that live are passed over, however many are in a row.
+func TestInventedPortsThatLive(t *testing.T) {
+	w := newWriter(t, new(bytes.Buffer))
+	for range 3 {
+		w.addresses("", "")
+	}
+	w.invented = 0
+	if from, _ := w.addresses("", ""); from.String() != "192.0.2.1:1027" {
+		t.Errorf("got %v, want 192.0.2.1:1027: the ones before are taken", from)
+	}
+}
+
 func TestLongComment(t *testing.T) {
 	var b bytes.Buffer
 	newWriter(t, &b).Conn(noon, "conn-1", strings.Repeat("ü", 40_000), "")
