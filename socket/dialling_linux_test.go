@@ -1,0 +1,72 @@
+package socket
+
+import (
+	"errors"
+	"net"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"relayd/tests/leak"
+)
+
+// deaf returns a dialer for an address where no connection comes to stand: a
+// listener's whose backlog is full.
+func deaf(t *testing.T) *Dialer {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := "127.0.0.1:" + strconv.Itoa(at.(*unix.SockaddrInet4).Port)
+	full, err := net.Dial("tcp", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { full.Close() })
+	return dialerOf(t, to)
+}
+
+func dialerOf(t *testing.T, to string) *Dialer {
+	t.Helper()
+	d, err := NewDialer(address(t, to))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// The end of a dial leaves those that began after it their deadlines.
+func TestDialsEndApart(t *testing.T) {
+	leak.Check(t)
+	ls := loops(t, 1)
+	l, d := ls.list[0], deaf(t)
+	first, second := make(dialEnds, 1), make(dialEnds, 1)
+	g := l.Dial(d, At{}, patience, nil, first)
+	h := l.Dial(d, At{}, 100*time.Millisecond, nil, second)
+	if err := ls.Ping(t.Context()); err != nil { // both have begun
+		t.Fatal(err)
+	}
+	g.Cancel()
+	if e := <-first; !errors.Is(e.err, net.ErrClosed) {
+		t.Errorf("canceled: %v", e.err)
+	}
+	time.AfterFunc(patience, h.Cancel)
+	if e := <-second; !errors.Is(e.err, syscall.ETIMEDOUT) {
+		t.Errorf("its time was up, and it ends with: %v", e.err)
+	}
+}
