@@ -73,9 +73,12 @@ func (t *kernelTransport) released(l *Loop) {
 		return
 	}
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.slot == 0 {
+		return // it was never watched
+	}
 	l.slots.vacate(t.slot)
 	t.slot = 0
-	t.mu.Unlock()
 }
 
 // prepareWrite sets, before the second write, the option that matters then.

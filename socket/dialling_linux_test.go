@@ -70,3 +70,36 @@ func TestDialsEndApart(t *testing.T) {
 		t.Errorf("its time was up, and it ends with: %v", e.err)
 	}
 }
+
+// still returns a loop that does not run, which a test turns by hand.
+func still(t *testing.T) *Loop {
+	t.Helper()
+	l := &Loop{}
+	l.calls = kernel{}
+	if err := l.poller.open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.poller.close)
+	return l
+}
+
+// A dial that cannot be registered gives no slot back that it does not have: the
+// next connection would get it, and it is the one whose events mean nothing.
+func TestDialWithoutRoomToWatch(t *testing.T) {
+	leak.Check(t)
+	l := still(t)
+	open := l.poller.epoll
+	l.poller.epoll = -1 // as at the limit of epoll(7), max_user_watches
+	ends := make(dialEnds, 1)
+	l.Dial(deaf(t), At{}, patience, nil, ends)
+	l.readInbox()
+	l.poller.epoll = open
+	if e := <-ends; !errors.Is(e.err, syscall.EBADF) {
+		t.Errorf("the dial ends with %v", e.err)
+	}
+	for range 2 {
+		if n := l.slots.assign(&kernelTransport{}); n == 0 {
+			t.Error("the slot 0 was given out")
+		}
+	}
+}
