@@ -103,3 +103,25 @@ func TestDialWithoutRoomToWatch(t *testing.T) {
 		}
 	}
 }
+
+// A copy that cannot begin leaves its source as it was: who reads it next can.
+func TestCopyRefusedLeavesSource(t *testing.T) {
+	r := newRelayed(t, "127.0.0.1:0")
+	ls := loops(t, 2)
+	other := copyOn(t, ls.list[1], r.toB, r.down) // an echo
+	if err := ls.Ping(t.Context()); err != nil { // it has begun
+		t.Fatal(err)
+	}
+	up := copyOn(t, ls.list[0], r.toB, r.up)
+	within(t, up.over, "end of the copy to what another loop has")
+	if !errors.Is(up.err, errServed) || !up.written {
+		t.Errorf("Copied(%v, %v)", up.written, up.err)
+	}
+	r.client.Write([]byte("hello"))
+	b := make([]byte, 5)
+	if n, err := r.up.Read(b); string(b[:n]) != "hello" || err != nil {
+		t.Errorf("read %q, %v", b[:n], err)
+	}
+	r.close(t, r.up.Drop, r.toA.Drop, r.down.Drop, r.toB.Drop)
+	within(t, other.over, "end of the other copy")
+}
