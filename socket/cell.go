@@ -150,7 +150,11 @@ func (t *kernelTransport) visit(l *Loop) {
 	if t.noWrite {
 		t.events |= stopWrite
 	}
+	closed := t.slot != 0 && t.fd < 0
 	t.mu.Unlock()
+	if closed {
+		t.released(l)
+	}
 	if t.out != nil && t.events&stopWrite != 0 {
 		t.out.woken(l, true)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"relayd/lifetime"
 	"relayd/tests/leak"
 )
 
@@ -83,6 +84,16 @@ func still(t *testing.T) *Loop {
 	return l
 }
 
+// inUse returns how many slots lead somewhere.
+func (s *slots) inUse() (n int) {
+	for i := range s.used {
+		if s.at(i).t != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // A dial that cannot be registered gives no slot back that it does not have: the
 // next connection would get it, and it is the one whose events mean nothing.
 func TestDialWithoutRoomToWatch(t *testing.T) {
@@ -101,6 +112,54 @@ func TestDialWithoutRoomToWatch(t *testing.T) {
 		if n := l.slots.assign(&kernelTransport{}); n == 0 {
 			t.Error("the slot 0 was given out")
 		}
+	}
+}
+
+// A connection that stands when nobody wants it any more takes no slot with it.
+func TestDialedForNobody(t *testing.T) {
+	leak.Check(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	d := dialerOf(t, ln.Addr().String())
+	gone, _ := connect(t, "127.0.0.1:0", lifetime.Refcount)
+	gone.node.BeginShutdown(nil)
+	within(t, gone.node.Done(), "the end of the parent")
+	for name, parent := range map[string]*lifetime.Node{"its parent has gone": &gone.node, "it is dropped": nil} {
+		t.Run(name, func(t *testing.T) {
+			l := still(t)
+			of, peer := connect(t, "127.0.0.1:0", lifetime.Refcount)
+			defer peer.Close()
+			ends := make(dialEnds, 1)
+			l.Dial(d, At{Parent: parent}, patience, of, ends)
+			var e dialEnd
+			for turning := true; turning; {
+				l.readInbox()
+				l.poll()
+				select {
+				case e = <-ends:
+					turning = false
+				default:
+				}
+			}
+			sockets := []*Socket{of}
+			if (e.err == nil) != (parent == nil) {
+				t.Fatalf("the dial ends with %v", e.err)
+			}
+			if e.s != nil {
+				sockets = append(sockets, e.s)
+			}
+			for _, s := range sockets {
+				s.node.BeginShutdown(nil)
+				within(t, s.node.Done(), "the release")
+			}
+			l.readInbox()
+			if n := l.slots.inUse(); n > 0 {
+				t.Errorf("%d slots lead to what is closed", n)
+			}
+		})
 	}
 }
 
