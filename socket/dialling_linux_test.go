@@ -184,3 +184,34 @@ func TestCopyRefusedLeavesSource(t *testing.T) {
 	r.close(t, r.up.Drop, r.toA.Drop, r.down.Drop, r.toB.Drop)
 	within(t, other.over, "end of the other copy")
 }
+
+// Options that could wait are set on no descriptor that is just being closed.
+func TestLateOptionsBesideAClose(t *testing.T) {
+	leak.Check(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	d := dialerOf(t, ln.Addr().String())
+	l := still(t)
+	ends := make(dialEnds, 1)
+	l.Dial(d, At{}, patience, nil, ends)
+	for len(ends) == 0 {
+		l.readInbox()
+		l.poll()
+	}
+	e := <-ends
+	if e.err != nil {
+		t.Fatal(e.err)
+	}
+	set := make(chan struct{})
+	go func() {
+		l.late = past
+		l.setLate()
+		close(set)
+	}()
+	e.s.node.BeginShutdown(nil)
+	<-set
+	within(t, e.s.node.Done(), "the release")
+}

@@ -232,7 +232,11 @@ func (l *Loop) setLate() {
 		switch {
 		case t == nil || t.dial == nil:
 		case t.dial.over:
-			t.setLate()
+			t.mu.Lock()
+			if t.fd >= 0 { // or it was closed before anybody copied
+				t.setLate()
+			}
+			t.mu.Unlock()
 		default:
 			l.late = time.Now().Add(lateOptions)
 		}
