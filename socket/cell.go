@@ -105,6 +105,7 @@ func (t *kernelTransport) setLate() {
 // leaveLoop ends the registration, before somebody else waits. t.mu is held.
 func (t *kernelTransport) leaveLoop() error {
 	if !t.joined {
+		t.count(nil) // the loop has accepted it, and no more
 		return nil
 	}
 	if t.slot != 0 {

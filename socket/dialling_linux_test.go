@@ -215,3 +215,19 @@ func TestLateOptionsBesideAClose(t *testing.T) {
 	<-set
 	within(t, e.s.node.Done(), "the release")
 }
+
+// Who has left the loop that accepted it is not counted there any more.
+func TestParkedIsNotOnLoop(t *testing.T) {
+	s, peer := connectOnLoop(t)
+	r, w := halves(t, s)
+	on := s.k.loop.Load()
+	peer.Write([]byte("hello"))
+	want(t, r, "hello")
+	if s.OnLoop() {
+		t.Error("a goroutine reads it, and it is on a loop")
+	}
+	if n := on.conns.Load(); n != 0 {
+		t.Errorf("its loop counts %d connections", n)
+	}
+	drop(t, s.dropOnly, r.Drop, w.Drop)
+}
