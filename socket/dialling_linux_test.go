@@ -168,7 +168,7 @@ func TestCopyRefusedLeavesSource(t *testing.T) {
 	r := newRelayed(t, "127.0.0.1:0")
 	ls := loops(t, 2)
 	other := copyOn(t, ls.list[1], r.toB, r.down) // an echo
-	if err := ls.Ping(t.Context()); err != nil { // it has begun
+	if err := ls.Ping(t.Context()); err != nil {  // it has begun
 		t.Fatal(err)
 	}
 	up := copyOn(t, ls.list[0], r.toB, r.up)
@@ -230,4 +230,13 @@ func TestParkedIsNotOnLoop(t *testing.T) {
 		t.Errorf("its loop counts %d connections", n)
 	}
 	drop(t, s.dropOnly, r.Drop, w.Drop)
+}
+
+// A wait is no longer than epoll_wait(2) takes, which has 32 bits for it.
+func TestTimeoutFits(t *testing.T) {
+	for _, d := range []time.Duration{30 * 24 * time.Hour, 60 * 24 * time.Hour, 1<<63 - 1} {
+		if ms := timeout(time.Now().Add(d), -1); ms <= 0 || int(int32(ms)) != ms {
+			t.Errorf("%v are %d ms", d, ms)
+		}
+	}
 }
