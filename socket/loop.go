@@ -15,7 +15,7 @@ type loop struct {
 	scratch buffer // what is read is written from here at once, mostly
 
 	slots slots   // by number, which events carry
-	posts []*post // listeners that it accepts from, by their numbers: -1 is the first
+	posts []*post // listeners that it accepts from, by their numbers: -1 is the first; nil for a free one
 
 	first, last *flow // the queue of those that can move bytes
 

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"net"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -117,14 +118,24 @@ func (p *post) visit(l *Loop) {
 // enter registers with the loop.
 func (p *post) enter(l *Loop) {
 	if p.number == 0 {
-		l.posts = append(l.posts, p)
-		p.number = -int32(len(l.posts))
+		p.number = l.station(p)
 	}
 	if err := l.poller.addListener(p.ll.fd, p.number); err != nil {
 		p.pause(l, err)
 		return
 	}
 	p.watching = true
+}
+
+// station gives p a number, that of one that has ended if there is any.
+func (l *Loop) station(p *post) int32 {
+	i := slices.Index(l.posts, nil)
+	if i < 0 {
+		i = len(l.posts)
+		l.posts = append(l.posts, nil)
+	}
+	l.posts[i] = p
+	return -int32(i + 1)
 }
 
 // leave ends the registration, which others of the same socket, in a process
@@ -139,6 +150,9 @@ func (p *post) leave(l *Loop) {
 func (p *post) end(l *Loop) {
 	p.over = true
 	p.leave(l)
+	if p.number != 0 {
+		l.posts[-p.number-1] = nil // no event of it is under way: a loop that dispatches visits nobody
+	}
 	p.ll.of.node.Leave() // first: who hears of the end may want the address
 	p.ll.ended()
 }

@@ -42,3 +42,40 @@ func TestAcceptEndedIsTheEnd(t *testing.T) {
 	}
 	<-l.Resource().Done()
 }
+
+// A loop keeps nothing of a listener that has ended: a relay opens and closes them
+// for as long as it is reloaded.
+func TestListenersEndOnLoops(t *testing.T) {
+	leak.Check(t)
+	ls, err := StartLoops(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		l, err := Listen(t.Context(), address(t, "127.0.0.1:0"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &dropsAtEnd{l, make(chan lifetime.State, 1)}
+		if on, err := l.AcceptOn(ls, d); !on || err != nil {
+			t.Fatal(on, err)
+		}
+		if err := ls.Ping(t.Context()); err != nil { // they accept
+			t.Fatal(err)
+		}
+		l.Stop()
+		<-d.was
+	}
+	ls.Stop()
+	ls.Wait()
+	for _, l := range ls.list {
+		if len(l.posts) > 1 {
+			t.Errorf("room for %d listeners, and there was one at a time", len(l.posts))
+		}
+		for _, p := range l.posts {
+			if p != nil {
+				t.Error("a listener that has ended is kept")
+			}
+		}
+	}
+}
