@@ -83,9 +83,9 @@ func (l *Loop) post(v visitor) {
 
 func (l *Loop) stop() {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.stopping = true
-	l.mu.Unlock()
-	l.poller.wake()
+	l.poller.wake() // before it hears of it: it closes what this writes to
 }
 
 // run is the loop's goroutine.
