@@ -43,24 +43,43 @@ func (l *Listener) AcceptOn(ls *Loops, h Acceptor) (bool, error) {
 		return false, nil
 	}
 	ll := &loopListener{of: l, s: k.s, inherits: k.inherits, loops: ls, h: h}
-	if err := ll.take(k); err != nil {
+	// All of them are inside before anybody can wake one: the listener may be
+	// dropped or shut down as it begins.
+	if err := l.enter(len(ls.list)); err != nil {
 		return false, l.error(err)
 	}
-	l.ln = ll
+	if err := ll.take(k); err != nil {
+		l.leave(len(ls.list))
+		return false, l.error(err)
+	}
 	ll.left.Store(int32(len(ls.list)))
 	for _, on := range ls.list {
-		p := &post{ll: ll, on: on}
-		ll.posts = append(ll.posts, p)
+		ll.posts = append(ll.posts, &post{ll: ll, on: on})
 	}
+	l.mu.Lock()
+	l.ln = ll
+	l.mu.Unlock()
 	for _, p := range ll.posts {
-		if err := l.node.Enter(); err != nil {
-			p.over = true
-			ll.ended()
-			continue
-		}
 		p.on.post(p)
 	}
 	return true, nil
+}
+
+// enter begins n operations, or none.
+func (l *Listener) enter(n int) error {
+	for i := range n {
+		if err := l.node.Enter(); err != nil {
+			l.leave(i)
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Listener) leave(n int) {
+	for range n {
+		l.node.Leave()
+	}
 }
 
 // take takes the descriptor off package net, which would be woken with us.

@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"errors"
+	"net"
 	"testing"
 	"time"
 
@@ -77,5 +79,35 @@ func TestListenersEndOnLoops(t *testing.T) {
 				t.Error("a listener that has ended is kept")
 			}
 		}
+	}
+}
+
+// A listener may be shut down as it begins to accept on loops: it is whole or ended,
+// and its descriptor is closed.
+func TestAcceptOnBesideShutdown(t *testing.T) {
+	leak.Check(t)
+	ls := loops(t, 2)
+	for range 200 {
+		l, err := Listen(t.Context(), address(t, "127.0.0.1:0"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := make(chan struct{})
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			<-begun
+			l.Resource().BeginShutdown(nil)
+		}()
+		a := &acceptOne{make(chan Incoming, 1), make(chan struct{})}
+		close(begun)
+		on, err := l.AcceptOn(ls, a)
+		<-ended
+		if on {
+			<-a.ended
+		} else if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("not on loops: %v", err)
+		}
+		<-l.Resource().Done()
 	}
 }
