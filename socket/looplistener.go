@@ -189,17 +189,17 @@ func (p *post) heard(l *Loop) {
 
 // empty accepts what the backlog holds, and ends: see [Listener.Stop].
 func (p *post) empty(l *Loop) {
-	if p.take(l, acceptBudget) && time.Now().Before(*p.ll.of.stop.Load()) {
-		l.post(p)
-		return
-	}
-	if !p.over {
+	switch o := p.take(l, acceptBudget); {
+	case o == wantRead || !time.Now().Before(*p.ll.of.stop.Load()):
 		p.end(l)
+	case o == moved:
+		l.post(p)
 	}
+	// Where it failed it goes on after the pause.
 }
 
-// take accepts up to n connections. It reports whether there may be more.
-func (p *post) take(l *Loop, n int) bool {
+// take accepts up to n connections, and says whether there may be more: moved.
+func (p *post) take(l *Loop, n int) outcome {
 	ll := p.ll
 	for range n {
 		fd, from, errno := acceptFrom(ll.fd)
@@ -214,14 +214,14 @@ func (p *post) take(l *Loop, n int) bool {
 			}
 			ll.h.Accepted(in)
 		case syscall.EAGAIN:
-			return false
+			return wantRead
 		case syscall.EINTR, syscall.ECONNABORTED:
 		default:
 			p.pause(l, errno)
-			return false
+			return failed
 		}
 	}
-	return true
+	return moved
 }
 
 // choose returns the loop for a connection: this one, unless others have much

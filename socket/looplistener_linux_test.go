@@ -111,3 +111,55 @@ func TestAcceptOnBesideShutdown(t *testing.T) {
 		<-l.Resource().Done()
 	}
 }
+
+// A failsOnce lets the listener's descriptor be what it is again when it has failed.
+type failsOnce struct {
+	acceptOne
+	mend func()
+}
+
+func (f *failsOnce) AcceptFailed(error) time.Duration {
+	f.mend()
+	return 0
+}
+
+// An error that may pass is not the end of the backlog: it is accepted afterwards.
+func TestStopOnLoopOutlivesErrors(t *testing.T) {
+	leak.Check(t)
+	on := still(t)
+	ls := &Loops{list: []*Loop{on}}
+	l, err := Listen(t.Context(), address(t, "127.0.0.1:0"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := net.Dial("tcp", l.Addr().address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	a := &failsOnce{acceptOne: acceptOne{make(chan Incoming, 1), make(chan struct{})}}
+	if ok, err := l.AcceptOn(ls, a); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	ll := l.ln.(*loopListener)
+	fd := ll.fd
+	a.mend = func() { ll.fd = fd }
+	ll.fd = -1 // as without descriptors: nothing is accepted
+	l.Stop()
+	for ended := false; !ended; {
+		on.readInbox()
+		select {
+		case <-a.ended:
+			ended = true
+		default:
+			on.poll()
+		}
+	}
+	select {
+	case in := <-a.in:
+		in.Refuse()
+	default:
+		t.Error("the backlog was not accepted")
+	}
+	drop(t, l.Drop)
+}
