@@ -73,9 +73,12 @@ func (t *kernelTransport) released(l *Loop) {
 		return
 	}
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.slot == 0 {
+		return // it was never watched
+	}
 	l.slots.vacate(t.slot)
 	t.slot = 0
-	t.mu.Unlock()
 }
 
 // prepareWrite sets, before the second write, the option that matters then.
@@ -102,6 +105,7 @@ func (t *kernelTransport) setLate() {
 // leaveLoop ends the registration, before somebody else waits. t.mu is held.
 func (t *kernelTransport) leaveLoop() error {
 	if !t.joined {
+		t.count(nil) // the loop has accepted it, and no more
 		return nil
 	}
 	if t.slot != 0 {
@@ -147,7 +151,11 @@ func (t *kernelTransport) visit(l *Loop) {
 	if t.noWrite {
 		t.events |= stopWrite
 	}
+	closed := t.slot != 0 && t.fd < 0
 	t.mu.Unlock()
+	if closed {
+		t.released(l)
+	}
 	if t.out != nil && t.events&stopWrite != 0 {
 		t.out.woken(l, true)
 	}

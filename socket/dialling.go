@@ -139,7 +139,7 @@ func (g *Dialling) end(l *Loop, err error) {
 		}
 	}
 	t := g.t
-	g.t, g.next = nil, nil
+	g.t = nil // and g.next stays: the queue goes on behind it
 	at := g.at
 	done := g.done
 	g.at, g.of, g.done = At{}, nil, nil
@@ -186,7 +186,8 @@ func (q *dialQueue) next() time.Time {
 }
 
 func (q *dialQueue) pop() {
-	q.first = q.first.next
+	g := q.first
+	q.first, g.next = g.next, nil
 	if q.first == nil {
 		q.last = nil
 	}

@@ -66,6 +66,7 @@ func (f *flow) visit(l *Loop) {
 		return
 	}
 	if err := dst.adopt(l); err != nil {
+		src.released(l)
 		f.refuse(true, err)
 		return
 	}

@@ -31,17 +31,26 @@ type descriptor struct {
 	c  net.Conn
 }
 
-// takeFD takes the descriptor n. passed says that somebody vouches for it, and
-// that close-on-exec does not mean that it is the process's own. A descriptor
-// that does not fit is left as it is.
-func takeFD(n int, passed, dial bool) (d descriptor, err error) {
+// takeFD takes the descriptor n and makes something of it. passed says that
+// somebody vouches for it, and that close-on-exec does not mean that it is the
+// process's own. A descriptor that does not fit, also for use, is left as it is:
+// somebody may take it with other options.
+func takeFD(n int, passed, dial bool, use func(descriptor) error) error {
 	inheritance.Lock()
 	defer inheritance.Unlock()
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("descriptor %d %w", n, err)
-		}
-	}()
+	d, err := copyFD(n, passed, dial)
+	if err != nil {
+		return fmt.Errorf("descriptor %d %w", n, err)
+	}
+	if err := use(d); err != nil {
+		return err
+	}
+	unix.Close(n)
+	return nil
+}
+
+// copyFD returns a descriptor for the socket of n.
+func copyFD(n int, passed, dial bool) (d descriptor, err error) {
 	listens, err := inspectFD(n, passed)
 	switch {
 	case err != nil:
@@ -49,8 +58,7 @@ func takeFD(n int, passed, dial bool) (d descriptor, err error) {
 	case listens && dial:
 		return d, errListens
 	}
-	// Package net works on a copy: only then is the number given up. Until
-	// here nothing was changed.
+	// Package net works on a copy. Until here nothing was changed.
 	dup, err := unix.FcntlInt(uintptr(n), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		return d, err
@@ -65,7 +73,6 @@ func takeFD(n int, passed, dial bool) (d descriptor, err error) {
 	if err != nil {
 		return descriptor{}, reason(err)
 	}
-	unix.Close(n)
 	return d, nil
 }
 
@@ -101,12 +108,12 @@ func inspectFD(n int, passed bool) (listens bool, err error) {
 }
 
 // dialFD makes a transport of an inherited connection.
-func dialFD(n int, s *settings) (*kernelTransport, error) {
-	d, err := takeFD(n, false, true)
-	if err != nil {
-		return nil, err
-	}
-	return d.transport(s)
+func dialFD(n int, s *settings) (t *kernelTransport, err error) {
+	err = takeFD(n, false, true, func(d descriptor) (err error) {
+		t, err = d.transport(s)
+		return err
+	})
+	return t, err
 }
 
 // transport makes one of the connection, with its options.
@@ -124,10 +131,11 @@ func (d descriptor) transport(s *settings) (*kernelTransport, error) {
 // listenFD opens a listener on an inherited descriptor. The socket file of a
 // Unix listener stays: it belongs to whoever passed the descriptor.
 func (l *Listener) listenFD(n int, passed bool, s *settings) error {
-	d, err := takeFD(n, passed, false)
-	if err != nil {
-		return err
-	}
+	return takeFD(n, passed, false, func(d descriptor) error { return l.listenOn(d, s) })
+}
+
+// listenOn opens a listener on what was taken.
+func (l *Listener) listenOn(d descriptor, s *settings) error {
 	if d.c != nil {
 		t, err := d.transport(s)
 		if err != nil {

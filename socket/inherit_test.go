@@ -250,6 +250,42 @@ func TestInheritedWrongOption(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `option "nodelay" does not fit`) {
 		t.Errorf("%v", err)
 	}
+	if err := unix.Close(n); err != nil { // it is ours still
+		t.Errorf("the descriptor that does not fit: %v", err)
+	}
+}
+
+// A descriptor that is passed by name is the caller's until somebody has it: where
+// an option is wrong it stays what it is, and the number is not one that something
+// else of the process may get, and would be taken for it the next time.
+func TestPassedWrongOption(t *testing.T) {
+	leak.Check(t)
+	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	n := inherit(t, ln.(syscall.Conn))
+	passed.once.Do(readPassed)
+	before := passed.list
+	passed.list = []passedFD{{fd: n, name: "web"}}
+	defer func() { passed.list = before }()
+	if _, err := Listen(t.Context(), address(t, "systemd://web?nodelay=true"), nil); err == nil {
+		t.Fatal("a Unix socket has NODELAY")
+	}
+	own, err := net.Listen("tcp", "127.0.0.1:0") // takes what is free
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	l, err := Listen(t.Context(), address(t, "systemd://web"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Drop(t.Context())
+	if _, ok := l.ln.(*kernelListener).netListener.(*net.UnixListener); !ok {
+		t.Errorf("it listens on a socket of our own: %v", l.ln.(*kernelListener).Addr())
+	}
 }
 
 // passedVar makes this test binary a program that was started with descriptors.

@@ -180,6 +180,9 @@ func (t *kernelTransport) Write(b []byte) (int, error) {
 func (t *kernelTransport) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.slot != 0 { // it was to be copied, and nobody has begun
+		t.loop.Load().post(t)
+	}
 	t.joined = false // the registration ends with the descriptor
 	t.count(nil)
 	if p := t.parked.Load(); p != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -16,6 +17,7 @@ import (
 type Listener struct {
 	node lifetime.Node
 	a    Address
+	mu   sync.Mutex // guards ln as it is replaced, see AcceptOn
 	ln   source
 	file *unixFile                 // the socket file that is ours to remove
 	stop atomic.Pointer[time.Time] // when Accept ends for good; nil before Stop
@@ -42,7 +44,15 @@ var listenerKind = lifetime.NewKind(lifetime.Hooks[Listener]{
 
 func (l *Listener) interrupt(cause error) {
 	l.woken.set(cause)
-	l.ln.SetDeadline(past)
+	l.source().SetDeadline(past)
+}
+
+// source returns where l has its connections from by now, to whoever comes beside
+// AcceptOn.
+func (l *Listener) source() source {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ln
 }
 
 // Listen opens a listener below parent, or as a root if parent is nil. A port
@@ -195,7 +205,7 @@ const (
 func (l *Listener) Stop() {
 	end := time.Now().Add(backlogLimit)
 	l.stop.Store(&end)
-	l.ln.SetDeadline(past)
+	l.source().SetDeadline(past)
 }
 
 // Drop closes the listener and wakes Accept. The address is free afterwards, for

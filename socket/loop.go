@@ -15,7 +15,7 @@ type loop struct {
 	scratch buffer // what is read is written from here at once, mostly
 
 	slots slots   // by number, which events carry
-	posts []*post // listeners that it accepts from, by their numbers: -1 is the first
+	posts []*post // listeners that it accepts from, by their numbers: -1 is the first; nil for a free one
 
 	first, last *flow // the queue of those that can move bytes
 
@@ -83,9 +83,9 @@ func (l *Loop) post(v visitor) {
 
 func (l *Loop) stop() {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.stopping = true
-	l.mu.Unlock()
-	l.poller.wake()
+	l.poller.wake() // before it hears of it: it closes what this writes to
 }
 
 // run is the loop's goroutine.
@@ -232,7 +232,11 @@ func (l *Loop) setLate() {
 		switch {
 		case t == nil || t.dial == nil:
 		case t.dial.over:
-			t.setLate()
+			t.mu.Lock()
+			if t.fd >= 0 { // or it was closed before anybody copied
+				t.setLate()
+			}
+			t.mu.Unlock()
 		default:
 			l.late = time.Now().Add(lateOptions)
 		}

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"net"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -42,24 +43,43 @@ func (l *Listener) AcceptOn(ls *Loops, h Acceptor) (bool, error) {
 		return false, nil
 	}
 	ll := &loopListener{of: l, s: k.s, inherits: k.inherits, loops: ls, h: h}
-	if err := ll.take(k); err != nil {
+	// All of them are inside before anybody can wake one: the listener may be
+	// dropped or shut down as it begins.
+	if err := l.enter(len(ls.list)); err != nil {
 		return false, l.error(err)
 	}
-	l.ln = ll
+	if err := ll.take(k); err != nil {
+		l.leave(len(ls.list))
+		return false, l.error(err)
+	}
 	ll.left.Store(int32(len(ls.list)))
 	for _, on := range ls.list {
-		p := &post{ll: ll, on: on}
-		ll.posts = append(ll.posts, p)
+		ll.posts = append(ll.posts, &post{ll: ll, on: on})
 	}
+	l.mu.Lock()
+	l.ln = ll
+	l.mu.Unlock()
 	for _, p := range ll.posts {
-		if err := l.node.Enter(); err != nil {
-			p.over = true
-			ll.ended()
-			continue
-		}
 		p.on.post(p)
 	}
 	return true, nil
+}
+
+// enter begins n operations, or none.
+func (l *Listener) enter(n int) error {
+	for i := range n {
+		if err := l.node.Enter(); err != nil {
+			l.leave(i)
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Listener) leave(n int) {
+	for range n {
+		l.node.Leave()
+	}
 }
 
 // take takes the descriptor off package net, which would be woken with us.
@@ -117,14 +137,24 @@ func (p *post) visit(l *Loop) {
 // enter registers with the loop.
 func (p *post) enter(l *Loop) {
 	if p.number == 0 {
-		l.posts = append(l.posts, p)
-		p.number = -int32(len(l.posts))
+		p.number = l.station(p)
 	}
 	if err := l.poller.addListener(p.ll.fd, p.number); err != nil {
 		p.pause(l, err)
 		return
 	}
 	p.watching = true
+}
+
+// station gives p a number, that of one that has ended if there is any.
+func (l *Loop) station(p *post) int32 {
+	i := slices.Index(l.posts, nil)
+	if i < 0 {
+		i = len(l.posts)
+		l.posts = append(l.posts, nil)
+	}
+	l.posts[i] = p
+	return -int32(i + 1)
 }
 
 // leave ends the registration, which others of the same socket, in a process
@@ -139,6 +169,9 @@ func (p *post) leave(l *Loop) {
 func (p *post) end(l *Loop) {
 	p.over = true
 	p.leave(l)
+	if p.number != 0 {
+		l.posts[-p.number-1] = nil // no event of it is under way: a loop that dispatches visits nobody
+	}
 	p.ll.of.node.Leave() // first: who hears of the end may want the address
 	p.ll.ended()
 }
@@ -156,17 +189,17 @@ func (p *post) heard(l *Loop) {
 
 // empty accepts what the backlog holds, and ends: see [Listener.Stop].
 func (p *post) empty(l *Loop) {
-	if p.take(l, acceptBudget) && time.Now().Before(*p.ll.of.stop.Load()) {
-		l.post(p)
-		return
-	}
-	if !p.over {
+	switch o := p.take(l, acceptBudget); {
+	case o == wantRead || !time.Now().Before(*p.ll.of.stop.Load()):
 		p.end(l)
+	case o == moved:
+		l.post(p)
 	}
+	// Where it failed it goes on after the pause.
 }
 
-// take accepts up to n connections. It reports whether there may be more.
-func (p *post) take(l *Loop, n int) bool {
+// take accepts up to n connections, and says whether there may be more: moved.
+func (p *post) take(l *Loop, n int) outcome {
 	ll := p.ll
 	for range n {
 		fd, from, errno := acceptFrom(ll.fd)
@@ -181,14 +214,14 @@ func (p *post) take(l *Loop, n int) bool {
 			}
 			ll.h.Accepted(in)
 		case syscall.EAGAIN:
-			return false
+			return wantRead
 		case syscall.EINTR, syscall.ECONNABORTED:
 		default:
 			p.pause(l, errno)
-			return false
+			return failed
 		}
 	}
-	return true
+	return moved
 }
 
 // choose returns the loop for a connection: this one, unless others have much

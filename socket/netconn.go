@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"errors"
 	"net"
 	"sync/atomic"
 	"time"
@@ -73,13 +74,18 @@ func (c *Conn) LocalAddr() net.Addr { return c.s.t.LocalAddr() }
 // RemoteAddr returns the peer's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.s.t.RemoteAddr() }
 
-// SetDeadline bounds Read and Write; see [net.Conn]. Sockets of memory have no
-// deadlines: os.ErrNoDeadline.
+// SetDeadline bounds Read and Write, or what is left of the two after CloseRead or
+// CloseWrite; see [net.Conn]. Sockets of memory have no deadlines:
+// os.ErrNoDeadline.
 func (c *Conn) SetDeadline(d time.Time) error {
-	if err := c.SetReadDeadline(d); err != nil {
-		return err
+	rerr, werr := c.SetReadDeadline(d), c.SetWriteDeadline(d)
+	switch {
+	case errors.Is(rerr, lifetime.ErrDropped):
+		return werr
+	case rerr != nil || errors.Is(werr, lifetime.ErrDropped):
+		return rerr
 	}
-	return c.SetWriteDeadline(d)
+	return werr
 }
 
 // SetReadDeadline bounds Read.

@@ -122,6 +122,39 @@ func TestConnHalfClose(t *testing.T) {
 	}
 }
 
+// A deadline for both directions is one for what is left of them.
+func TestDeadlineAfterHalfClose(t *testing.T) {
+	for name, text := range kinds(t) {
+		t.Run(name, func(t *testing.T) {
+			c1, c2, err := connPair(t, text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c1.CloseRead()
+			if err := c1.SetDeadline(past); err != nil {
+				t.Errorf("of what is written: %v", err)
+			}
+			if n, err := c1.Write([]byte("x")); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("Write after its deadline: %d, %v", n, err)
+			}
+			c2.CloseWrite()
+			if err := c2.SetDeadline(past); err != nil {
+				t.Errorf("of what is read: %v", err)
+			}
+			if n, err := c2.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("Read after its deadline: %d, %v", n, err)
+			}
+			c1.Close()
+			c2.Close()
+			if err := c1.SetDeadline(past); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("of what is closed: %v", err)
+			}
+			within(t, c1.s.node.Done(), "the release of one side")
+			within(t, c2.s.node.Done(), "the release of the other")
+		})
+	}
+}
+
 // A Write that the user's own deadline ends costs the stream nothing.
 func TestDeadlineIsNoCut(t *testing.T) {
 	c1, c2, err := connPair(t, "127.0.0.1:0")

@@ -49,7 +49,7 @@ func (l *Listener) Waits() (waits bool) {
 		return false
 	}
 	defer l.node.Leave()
-	switch ln := l.ln.(type) {
+	switch ln := l.source().(type) {
 	case *loopListener:
 		waits = canAccept(ln.fd)
 	case *kernelListener:

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"errors"
+	"math"
 	"syscall"
 	"time"
 	"unsafe"
@@ -104,7 +105,11 @@ func timeout(until time.Time, limit time.Duration) int {
 	if limit < 0 {
 		return -1
 	}
-	return int((limit + time.Millisecond - 1) / time.Millisecond)
+	ms := limit / time.Millisecond
+	if limit%time.Millisecond > 0 {
+		ms++
+	}
+	return int(min(ms, math.MaxInt32)) // sooner is no harm: the loop looks again
 }
 
 // dispatch passes the first n events on.

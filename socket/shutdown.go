@@ -53,18 +53,24 @@ func (s *Socket) Shutdown(ctx context.Context, cause error) (Report, error) {
 	s.t.disconnect()
 	r, err := s.node.Shutdown(ctx, cause)
 	p := &s.unusual().proof
+	if after, final := p.report(r); final {
+		return after, err
+	}
+	// Without the lock: who comes beside us has a ctx of its own.
+	after := Report{Report: r, Unread: before.unread, Unsent: before.unsent}
+	if e, ok := s.t.(*execTransport); ok {
+		after.Kernel, after.Why = e.await(ctx)
+	} else {
+		after.Kernel, after.Why = before.after()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.after.Kernel == "" || p.after.State != lifetime.Released {
-		p.after = Report{Unread: before.unread, Unsent: before.unsent}
-		if e, ok := s.t.(*execTransport); ok {
-			p.after.Kernel, p.after.Why = e.await(ctx)
-		} else {
-			p.after.Kernel, p.after.Why = before.after()
-		}
+	if !p.final() || after.State == lifetime.Released && after.Kernel != Unverified {
+		p.after = after
 	}
-	p.after.Report = r
-	return p.after, err
+	after = p.after
+	after.Report = r
+	return after, err
 }
 
 // A proof is a Report in the making.
@@ -72,6 +78,19 @@ type proof struct {
 	mu     sync.Mutex
 	before *identity // what a shutdown found at first
 	after  Report    // and at last
+}
+
+// final reports whether the report was made after the release. p.mu is held.
+func (p *proof) final() bool { return p.after.Kernel != "" && p.after.State == lifetime.Released }
+
+// report returns what is known, of a shutdown that came to r, and whether that is
+// all.
+func (p *proof) report(r lifetime.Report) (after Report, final bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	after, final = p.after, p.final()
+	after.Report = r
+	return after, final
 }
 
 // An identity is what the kernel can be asked for a connection by, taken while

@@ -1,8 +1,10 @@
 package socket
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"relayd/lifetime"
 	"relayd/tests/leak"
@@ -67,5 +69,41 @@ func TestShutdownBesideAnother(t *testing.T) {
 		close(slow.goOn)
 		<-first
 		<-second
+	}
+}
+
+// Who shuts down beside another one waits as long as its own context lasts, also
+// when the other one waits for the end of a program.
+func TestShutdownWaitsByItsOwnContext(t *testing.T) {
+	said, release := make(chan struct{}), make(chan struct{})
+	s, err := Dial(t.Context(), address(t, "exec:///bin/sh?arg=-c&arg=echo hello >%262; exec cat"), At{Stderr: func(string) {
+		close(said)
+		<-release // so that the program is not over
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-said
+	first, second := make(chan Report, 1), make(chan Report, 1)
+	go func() {
+		r, _ := s.Shutdown(context.Background(), nil)
+		first <- r
+	}()
+	within(t, s.node.Done(), "the release of the socket")
+	go func() {
+		r, _ := s.Shutdown(expired(t), nil)
+		second <- r
+	}()
+	select {
+	case r := <-second:
+		if r.Kernel != Unverified {
+			t.Errorf("the second: %s", r.Kernel)
+		}
+	case <-time.After(patience / 4):
+		t.Error("the second has no time left, and waits with the first")
+	}
+	close(release)
+	if r := <-first; r.Kernel != Gone {
+		t.Errorf("the first: %s, %s", r.Kernel, r.Why)
 	}
 }
