@@ -173,6 +173,8 @@ func TestParseAddressErrors(t *testing.T) {
 		"/run/x?mode=0660&mode=0600": `option "mode" is given twice`,
 		"/run/x?mode":                `option "mode": write NAME=VALUE`,
 		"/run/x?owner=:":             `owner ":" is not USER, USER:GROUP or :GROUP`,
+		"/run/x?owner=-1":            `owner "-1" is the number of no user or group: they go from 0 to 4294967294`,
+		"/run/x?owner=0:4294967295":  `owner "4294967295" is the number of no user or group: they go from 0 to 4294967294`,
 		"unix://@db?mode=0660":       `option "mode" does not fit: an abstract unix address takes sndbuf, backlog`,
 	} {
 		_, err := ParseAddress(text)

@@ -237,6 +237,12 @@ func setOwner(s *settings, v string) (string, string) {
 	if user == "" && group == "" || hasGroup && group == "" || strings.Contains(group, ":") {
 		return "", fmt.Sprintf("%q is not USER, USER:GROUP or :GROUP", v)
 	}
+	for _, name := range []string{user, group} {
+		// The kernel takes -1, in 32 bits, for nobody new: the file would be nobody's to use.
+		if n, err := strconv.ParseInt(name, 10, 64); err == nil && (n < 0 || n >= math.MaxUint32) {
+			return "", fmt.Sprintf("%q is the number of no user or group: they go from 0 to %d", name, uint32(math.MaxUint32-1))
+		}
+	}
 	s.user, s.group = user, group
 	return v, ""
 }
