@@ -113,6 +113,8 @@ func editStages(ctx context.Context, f *editFlags, q admin.StagesRequest, out io
 		return &exitError{code: exitUsage, err: errors.New("it takes --conn or --filter, not both")}
 	case f.route != relay.DefaultName && len(f.conns)+len(f.filter) > 0:
 		return &exitError{code: exitUsage, err: errors.New("it takes --route, or --conn or --filter, not both")}
+	case f.kill && !f.live && len(f.conns)+len(f.filter) == 0:
+		return &exitError{code: exitUsage, err: errors.New("--kill-blocked is of conns that live: it takes --live, --conn or --filter")}
 	case f.within <= 0:
 		return &exitError{code: exitUsage, err: errors.New("--within is to be more than 0")}
 	case len(f.filter) > 0:
