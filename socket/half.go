@@ -41,7 +41,8 @@ type DropMode uint8
 // The modes.
 const (
 	// DropDiscard: what arrives is thrown away, so that the peer is never
-	// stalled. The default.
+	// stalled; if an event loop copies to the socket meanwhile, not before that
+	// is over. The default.
 	DropDiscard DropMode = iota
 	// DropStop: nothing is read any more. The peer is stalled when the
 	// system's buffers are full, as by shutdown(2) with SHUT_RD, until the
