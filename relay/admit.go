@@ -87,23 +87,25 @@ func (a *acceptor) admit(v *visit) refusal {
 	}
 }
 
-// count counts a visit, if there is room: first at the listener, so that one that
-// is full takes none of the others' while it refuses.
+// count counts a visit, if there is room: by its source, at the listener, and at the
+// server, in this order, so that what is refused by one of them takes nothing of what
+// more share.
 func (a *acceptor) count(v *visit, all *limits, trusted bool) refusal {
+	if !trusted {
+		bits, ok := a.countSource(v.source, v.entry.MaxPerSource, all.MaxPerSource)
+		if !ok {
+			return hasMaxPerSource
+		}
+		v.bits = bits
+	}
 	if !addBelow(&a.live, v.entry.MaxConns) {
+		a.uncountSource(v.bits, v.source)
 		return hasMaxConns
 	}
 	if !addBelow(&a.s.live, all.MaxConns) {
 		a.live.Add(-1)
+		a.uncountSource(v.bits, v.source)
 		return hasMaxConns
-	}
-	if !trusted {
-		bits, ok := a.countSource(v.source, v.entry.MaxPerSource, all.MaxPerSource)
-		if !ok {
-			a.uncount(0, v.source)
-			return hasMaxPerSource
-		}
-		v.bits = bits
 	}
 	if !inRate(v.entry.limiter, all.limiter) {
 		a.uncount(v.bits, v.source)

@@ -132,39 +132,50 @@ func TestAcceptRatesAreApart(t *testing.T) {
 	talk(t, s, "quiet")
 }
 
-// A listener that is full, and flooded, takes no room from another one while it
-// refuses.
-func TestFullListenerTakesNoRoom(t *testing.T) {
-	leak.Check(t)
-	c := echoing(t, "full", "other")
-	c.Listeners[0].MaxConns, c.Limits.MaxConns = 1, 2
-	s, _ := start(t, c)
-	talk(t, s, "full")
-	full, other := s.acceptorList()[0], s.acceptorList()[1]
-	var flood sync.WaitGroup
-	ctx, stop := context.WithCancel(t.Context())
-	flood.Go(func() {
-		for ctx.Err() == nil {
-			if why := full.admit(&visit{from: "127.0.0.1:1"}); why != hasMaxConns {
-				t.Errorf("the listener that is full refuses for %q", refusals[why])
-				return
+// A listener that is full, or a source that has too many, takes no room from others
+// while its flood is refused.
+func TestRefusedTakeNoRoom(t *testing.T) {
+	for want, limit := range map[refusal]func(*Listener){
+		hasMaxConns:     func(l *Listener) { l.MaxConns = 1 },
+		hasMaxPerSource: func(l *Listener) { l.MaxPerSource = 1 },
+	} {
+		t.Run(refusals[want], func(t *testing.T) {
+			leak.Check(t)
+			c := echoing(t, "full", "other")
+			c.Limits.MaxConns = 2
+			limit(&c.Listeners[0])
+			s, _ := start(t, c)
+			talk(t, s, "full")
+			full, other := s.acceptorList()[0], s.acceptorList()[1]
+			var flood sync.WaitGroup
+			ctx, stop := context.WithCancel(t.Context())
+			flood.Go(func() { floodWith(ctx, t, full, want) })
+			refused := 0
+			const n = 50000
+			for range n {
+				v := visit{from: "127.0.0.1:1"}
+				if other.admit(&v) != admitted {
+					refused++
+					continue
+				}
+				v.path.leave(v.bits, v.source)
 			}
-		}
-	})
-	refused := 0
-	const n = 50000
-	for range n {
-		v := visit{from: "127.0.0.1:1"}
-		if other.admit(&v) != admitted {
-			refused++
-			continue
-		}
-		v.path.leave(v.bits, v.source)
+			stop()
+			flood.Wait()
+			if refused > 0 {
+				t.Errorf("of %d conns there was room for, %d were refused", n, refused)
+			}
+		})
 	}
-	stop()
-	flood.Wait()
-	if refused > 0 {
-		t.Errorf("of %d conns there was room for, %d were refused", n, refused)
+}
+
+// floodWith has an acceptor asked to admit again and again what it refuses.
+func floodWith(ctx context.Context, t *testing.T, a *acceptor, want refusal) {
+	for ctx.Err() == nil {
+		if why := a.admit(&visit{from: "127.0.0.1:1"}); why != want {
+			t.Errorf("the flood is refused for %q, want %q", refusals[why], refusals[want])
+			return
+		}
 	}
 }
 
