@@ -336,3 +336,19 @@ func listenEcho(t *testing.T) string {
 	s, _ := start(t, Config{To: address(t, "echo:")})
 	return s.Addrs()[0].String()
 }
+
+// A direction that was made to finish, and has read what it cannot write any more,
+// has come to no clean end.
+func TestFinishWithBytesUnderWay(t *testing.T) {
+	for under, owed := range map[int64]bool{0: false, 5: true} {
+		var c conn
+		c.bits.Store(finishing)
+		c.down.mark(&c, pumpStopped)
+		c.up.moved.In.Store(under + 10)
+		c.up.moved.Out.Store(10)
+		c.up.ended(&c, inSource, net.ErrClosed)
+		if c.up.marked(&c, resetOwed) != owed {
+			t.Errorf("with %d bytes under way a reset is owed: %v", under, !owed)
+		}
+	}
+}
