@@ -89,7 +89,7 @@ func (a *acceptor) admit(v *visit) refusal {
 
 // count counts a visit, if there is room: by its source, at the listener, and at the
 // server, in this order, so that what is refused by one of them takes nothing of what
-// more share.
+// more share. So rates that have no room are seen before the server has counted.
 func (a *acceptor) count(v *visit, all *limits, trusted bool) refusal {
 	if !trusted {
 		bits, ok := a.countSource(v.source, v.entry.MaxPerSource, all.MaxPerSource)
@@ -102,9 +102,12 @@ func (a *acceptor) count(v *visit, all *limits, trusted bool) refusal {
 		a.uncountSource(v.bits, v.source)
 		return hasMaxConns
 	}
+	if !hasToken(v.entry.limiter) || !hasToken(all.limiter) {
+		a.uncountHere(v.bits, v.source)
+		return hasAcceptRate
+	}
 	if !addBelow(&a.s.live, all.MaxConns) {
-		a.live.Add(-1)
-		a.uncountSource(v.bits, v.source)
+		a.uncountHere(v.bits, v.source)
 		return hasMaxConns
 	}
 	if !inRate(v.entry.limiter, all.limiter) {
@@ -118,8 +121,11 @@ func (a *acceptor) count(v *visit, all *limits, trusted bool) refusal {
 // one more; nil has. What one of them refuses takes nothing of the other's, but for
 // loops that come to the last room of the listener's at the same moment.
 func inRate(here, everywhere *rate.Limiter) bool {
-	return (here == nil || here.Tokens() >= 1) && (everywhere == nil || everywhere.Allow()) && (here == nil || here.Allow())
+	return hasToken(here) && (everywhere == nil || everywhere.Allow()) && (here == nil || here.Allow())
 }
+
+// hasToken reports whether a rate has room for one more just now.
+func hasToken(l *rate.Limiter) bool { return l == nil || l.Tokens() >= 1 }
 
 // countSource counts a conn by its source, at the listener and at the server. It
 // reports where, in bits of the conn's word, or that there are too many.
@@ -154,9 +160,14 @@ func (a *acceptor) uncountSource(bits uint32, source netip.Addr) {
 
 // uncount undoes count.
 func (a *acceptor) uncount(bits uint32, source netip.Addr) {
+	a.uncountHere(bits, source)
+	a.s.live.Add(-1)
+}
+
+// uncountHere is uncount of a visit that the server has not counted yet.
+func (a *acceptor) uncountHere(bits uint32, source netip.Addr) {
 	a.uncountSource(bits, source)
 	a.live.Add(-1)
-	a.s.live.Add(-1)
 }
 
 // leave undoes admit when a conn ends, or does not begin.

@@ -132,12 +132,13 @@ func TestAcceptRatesAreApart(t *testing.T) {
 	talk(t, s, "quiet")
 }
 
-// A listener that is full, or a source that has too many, takes no room from others
-// while its flood is refused.
+// A listener that is full, or beyond its rate, or a source that has too many, takes no
+// room from others while its flood is refused.
 func TestRefusedTakeNoRoom(t *testing.T) {
 	for want, limit := range map[refusal]func(*Listener){
 		hasMaxConns:     func(l *Listener) { l.MaxConns = 1 },
 		hasMaxPerSource: func(l *Listener) { l.MaxPerSource = 1 },
+		hasAcceptRate:   func(l *Listener) { l.AcceptRate = 1e-6 }, // the one that is there
 	} {
 		t.Run(refusals[want], func(t *testing.T) {
 			leak.Check(t)

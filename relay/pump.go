@@ -160,13 +160,10 @@ func (c *conn) copied(p *pump, written bool, err error) {
 	}
 }
 
-// ended passes the end on: FIN for FIN. The end that a finish makes is none of bytes
-// that were read and can no longer be written: a copy that is to go on on a loop does
-// not begin any more when its source was dropped meanwhile. After an error the conn
-// cannot go on, but what the other direction has under way is delivered where it
-// still can be.
+// ended passes the end on: FIN for FIN. After an error the conn cannot go on, but
+// what the other direction has under way is delivered where it still can be.
 func (p *pump) ended(c *conn, where place, err error) {
-	if err == nil || c.lets(err) && p.lost(c) == 0 {
+	if p.clean(c, err) {
 		c.finished(p.from(c))
 		if other := p.reverse(c); !other.marked(c, pumpStopped) || other.marked(c, resetOwed|pumpYielded) {
 			p.dropDst(c, false)
@@ -190,6 +187,13 @@ func (p *pump) ended(c *conn, where place, err error) {
 		p.fail(c, p.to(c), err)
 		c.cutLater(p.reverse(c))
 	}
+}
+
+// clean reports whether p has come to a clean end with err. The end that a finish makes
+// is none of bytes that were read and can no longer be written: a copy that is to go on
+// on a loop does not begin any more when its source was dropped meanwhile.
+func (p *pump) clean(c *conn, err error) bool {
+	return err == nil || c.lets(err) && p.lost(c) == 0
 }
 
 // lets reports whether err is that of a pump that was made to finish.

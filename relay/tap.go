@@ -335,7 +335,7 @@ func (c *conn) leaves(p *pump, b []byte) {
 func (c *conn) tapEnded(p *pump, err error) {
 	how := "fin"
 	switch {
-	case err == nil || c.lets(err):
+	case p.clean(c, err):
 	case wasCut(err):
 		how = "cut"
 	default:

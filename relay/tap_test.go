@@ -444,3 +444,18 @@ func TestTapWhileDialling(t *testing.T) {
 	finish(t, c)
 	wantEOF(t, c)
 }
+
+// A finish that is no clean end is not seen as one.
+func TestTapFinishWithBytesUnderWay(t *testing.T) {
+	for under, how := range map[int64]string{0: "fin", 5: "cut"} {
+		var c conn
+		x := &Tap{c: &c, more: make(chan struct{}, 1)}
+		c.rare = &rare{taps: []*Tap{x}}
+		c.bits.Store(finishing | tapped)
+		c.down.mark(&c, pumpStopped)
+		c.up.moved.In.Store(under + 10)
+		c.up.moved.Out.Store(10)
+		c.up.stopped(&c, inSource, net.ErrClosed)
+		x.wantEnd(t, Client, how)
+	}
+}

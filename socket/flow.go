@@ -175,12 +175,13 @@ func (f *flow) yield(l *Loop) {
 }
 
 // woken ends the flow because a half of it was dropped or shut down. What was
-// read is delivered if only the source was.
+// read is delivered if only the source was: also what an earlier copy has read, which
+// a flow that has just begun does not hold yet.
 func (f *flow) woken(l *Loop, write bool) {
 	switch {
 	case write:
 		f.end(l, true, os.ErrDeadlineExceeded)
-	case f.m.holding() == 0:
+	case f.m.holding() == 0 && !f.half().carries():
 		f.end(l, false, os.ErrDeadlineExceeded)
 	}
 }

@@ -204,6 +204,49 @@ func TestYieldAndDropKeepBytes(t *testing.T) {
 	<-wrote
 }
 
+// So does a copy on a loop whose source is dropped before the loop has come to it.
+func TestYieldAndDropOnALoopKeepBytes(t *testing.T) {
+	r := newRelayed(t, "127.0.0.1:0")
+	l := loops(t, 1).list[0]
+	wrote := make(chan struct{})
+	go func() {
+		defer close(wrote)
+		r.client.Write(make([]byte, 32<<20)) // more than the way holds
+	}()
+	var in, out int64
+	for in == out { // until the copy holds something
+		c := copyOn(t, l, r.toB, r.up)
+		r.up.Yield()
+		within(t, c.over, "yield on the loop")
+		in, out = in+c.In.Load(), out+c.Out.Load()
+	}
+	busy := make(busyVisitor)
+	l.post(busy)
+	c := copyOn(t, l, r.toB, r.up)
+	r.up.Resource().BeginDrop()
+	close(busy)
+	got := make(chan int64)
+	go func() {
+		n, _ := io.Copy(io.Discard, r.far)
+		got <- n
+	}()
+	within(t, c.over, "end of the copy")
+	if c.written || !errors.Is(c.err, net.ErrClosed) {
+		t.Errorf("Copied(%v, %v), want the source's %v", c.written, c.err, net.ErrClosed)
+	}
+	drop(t, r.toB.Drop)
+	if n := <-got; n != in {
+		t.Errorf("%d bytes arrived of %d that were read", n, in)
+	}
+	r.close(t, r.toA.Drop, r.down.Drop)
+	<-wrote
+}
+
+// A busyVisitor keeps a loop busy until it is closed.
+type busyVisitor chan struct{}
+
+func (b busyVisitor) visit(*Loop) { <-b }
+
 // Somebody who moves conns may be late: a half whose socket was closed on a loop
 // has nobody to tell.
 func TestYieldAfterTheClose(t *testing.T) {

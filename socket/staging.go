@@ -40,8 +40,7 @@ func (s Staging) ReadOn(p []byte) (n int, carried bool, err error) {
 
 // Ready reports whether a ReadOn would not wait.
 func (s Staging) Ready() bool {
-	x := s.socket().rare.Load()
-	return x != nil && len(x.yielding.carry) > 0 || s.ReadHalf.Ready()
+	return s.carries() || s.ReadHalf.Ready()
 }
 
 // take moves what an earlier copy has left to p.

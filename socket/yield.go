@@ -126,14 +126,20 @@ func (s *Socket) parks() bool {
 	return err == nil
 }
 
+// carries reports whether an earlier copy has left anything. It is for who copies now,
+// or stages.
+func (r *ReadHalf) carries() bool {
+	x := r.socket().rare.Load()
+	return x != nil && len(x.yielding.carry) > 0
+}
+
 // resume gives m what an earlier copy from r has left. It reports how much that
 // is; more than a buffer full comes in several parts.
 func (r *ReadHalf) resume(m *mover) int {
-	x := r.socket().rare.Load()
-	if x == nil || len(x.yielding.carry) == 0 {
+	if !r.carries() {
 		return 0
 	}
-	y := &x.yielding
+	y := &r.socket().rare.Load().yielding
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	m.buf, m.owned = buffers.get(), true

@@ -150,15 +150,19 @@ func (l *limit) Read(p []byte) (int, error) {
 func (l *limit) pay(n int) error {
 	for n > 0 && !l.bucket.AllowN(time.Now(), n) {
 		k := min(n, l.piece)
-		due := l.bucket.ReserveN(time.Now(), k)
-		if err := l.pause.wait(due.Delay()); err != nil {
-			due.Cancel()
+		if err := l.pause.wait(l.bucket.ReserveN(time.Now(), k).Delay()); err != nil {
+			l.giveBack(k)
 			return err
 		}
 		n -= k
 	}
 	return nil
 }
+
+// giveBack gives tokens back that were taken for nothing: others may share the bucket. A
+// reservation of less than nothing is not refused, as that would be of AllowN, while
+// they wait; and Cancel, which goes by the last reservation, does not know of it.
+func (l *limit) giveBack(n int) { l.bucket.ReserveN(time.Now(), -n) }
 
 // maxPaid is how many tokens one stream keeps from others, at most, for bytes that
 // it has not read yet.
@@ -189,12 +193,10 @@ func (l *limit) resume(src *source) {
 	}
 }
 
-// Close also gives back what Ready has taken for bytes that did not come: others may
-// share the bucket. A reservation of less than nothing is not refused, as that would
-// be of AllowN, while they wait.
+// Close also gives back what Ready has taken for bytes that did not come.
 func (l *limit) Close() error {
 	if l.paid > 0 {
-		l.bucket.ReserveN(time.Now(), -l.paid)
+		l.giveBack(l.paid)
 		l.paid = 0
 	}
 	if l.leave != nil {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"maps"
 	"net"
@@ -360,5 +361,29 @@ func TestServedIsNotFirstToGo(t *testing.T) {
 	served.asks(false, false)
 	if h.hold(closed{}) == nil || !slices.Contains(h.list, served) || slices.Contains(h.list, idle) {
 		t.Error("a newcomer takes the place of who was served just now")
+	}
+}
+
+// Who has asked for conns to finish and has gone takes no place of others, however
+// long the conns take.
+func TestRoomOfThoseWhoHaveGone(t *testing.T) {
+	r := start(t)
+	_, one := r.one(t) // which does not end by itself
+	gone, leave := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	for range maxRequests {
+		asking.Go(func() {
+			r.client.Kill(gone, KillRequest{IDs: []string{one.ID}, How: "fin", Within: 60})
+		})
+	}
+	l := r.api.listeners[0]
+	until(t, "all have asked", func() bool { return len(l.slots.requests) == maxRequests })
+	leave()
+	asking.Wait()
+	if status, text := r.do(t, "GET", "/v1/conns", ""); status != 200 {
+		t.Errorf("when they have gone: %d %s", status, text)
+	}
+	if list := r.relay.Conns(); len(list) != 1 {
+		t.Errorf("%d conns live, want the one that finishes", len(list))
 	}
 }

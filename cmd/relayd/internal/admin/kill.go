@@ -81,7 +81,8 @@ func (s *Server) killAll(r *request, q *KillRequest, chosen []Kill, list []relay
 		return noConn(chosen[0].ID)
 	}
 	if !q.DryRun {
-		// Who asked may go: conns that finish are not reset for that.
+		// Who asked may go: conns that finish are not reset for that, and keep
+		// nobody out who still asks.
 		ctx, stop := context.WithTimeout(context.WithoutCancel(r.Context()), within)
 		defer stop()
 		defer context.AfterFunc(s.ctx, stop)()
@@ -89,6 +90,7 @@ func (s *Server) killAll(r *request, q *KillRequest, chosen []Kill, list []relay
 		at := min(killers, len(todo))
 		if q.How == "fin" {
 			at = len(todo) // they only wait, and who began late would have no time left
+			defer context.AfterFunc(r.Context(), r.leave)()
 		}
 		s.killThese(ctx, how, at, todo)
 		s.log.Info("admin: killed", "conns", len(todo), "how", q.How)

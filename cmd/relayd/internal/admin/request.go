@@ -14,6 +14,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"relayd/cmd/relayd/internal/screen"
@@ -34,12 +35,13 @@ type request struct {
 	text  []byte // the body as it came
 	body  any    // a pointer to what the endpoint reads
 	to    *http.ResponseController
+	leave func() // gives back the slot, once
 
 	writeTime time.Duration
 }
 
 func (s *Server) request(w http.ResponseWriter, r *http.Request) *request {
-	return &request{Request: r, w: w, to: http.NewResponseController(w), writeTime: s.writeTime}
+	return &request{Request: r, w: w, to: http.NewResponseController(w), leave: func() {}, writeTime: s.writeTime}
 }
 
 // An Error is what a request is answered with that came to nothing.
@@ -91,7 +93,8 @@ func (h *handler) serve(r *request) error {
 	if err != nil {
 		return err
 	}
-	defer leave()
+	r.leave = sync.OnceFunc(leave)
+	defer r.leave()
 	if err := r.decode(&h.e); err != nil {
 		return err
 	}

@@ -207,8 +207,12 @@ func (k *checker) tls(l *Listener, path string) {
 	}
 	options, _ := url.ParseQuery(a.Options) // in its canonical form
 	for i, m := range l.Match {
+		list := below(item(below(path, "match"), i), "alpn")
+		if k.broken(list) { // what could not be read is not in it: the places are others
+			continue
+		}
 		for j, protocol := range m.ALPN {
-			if p := item(below(item(below(path, "match"), i), "alpn"), j); !slices.Contains(options["alpn"], string(protocol)) {
+			if p := item(list, j); !slices.Contains(options["alpn"], string(protocol)) {
 				k.complain(k.at(p), p, "TLS ends here, and does not agree on %s: tls has no such alpn", protocol)
 			}
 		}

@@ -168,6 +168,20 @@ upstreams:
 	}
 }
 
+// What is wrong with an element of a list is not told of another one: those that could
+// not be read are not in it.
+func TestErrorsKeepTheirPlaces(t *testing.T) {
+	_, p := checkText(head + `
+listeners:
+  a: {on: ":1", route: r, tls: {cert: /c, key: /k, alpn: [h2]}, match: [{alpn: [5, http/1.1], route: r}]}
+routes: {r: {upstream: u}}
+upstreams: {u: {targets: [10.0.0.1:1]}}
+`)
+	if len(p.List) != 1 || !strings.Contains(p.List[0].Text, "this is a number") {
+		t.Errorf("want one error, that a number is no text:\n%v", p)
+	}
+}
+
 // What comes from a file never reaches a terminal as it is, in no message.
 func TestMessagesAreSafeToPrint(t *testing.T) {
 	const evil = "\\e[31m\\u009b\\u202e\\r\\n\\x07"
