@@ -72,3 +72,31 @@ func TestTLSEndAfterAReset(t *testing.T) {
 	drop(t, r.Drop, w.Drop, s.dropOnly)
 	within(t, s.node.Done(), "the release")
 }
+
+// What package tls answers after our close_notify, to a key update, is for nobody: it
+// does not stand in the outbox as bytes that the peer has not taken. Package tls has
+// nothing that asks for one, so the answer is written as it does.
+func TestTLSAnswersAfterTheEnd(t *testing.T) {
+	s, peer := connect(t, tlsKind(t), lifetime.Refcount)
+	r, w := halves(t, s)
+	w.Write([]byte("all"))
+	drop(t, w.Drop)
+	if n, err := (tlsWire{s.t.(*tlsTransport)}).Write([]byte("\x17\x03\x03\x00\x01x")); n != 6 || err != nil {
+		t.Errorf("the answer: %d, %v", n, err)
+	}
+	peer.Write([]byte("more"))
+	want(t, r, "more")
+	if got, err := io.ReadAll(peer); err != nil || string(got) != "all" {
+		t.Errorf("%q, %v", got, err)
+	}
+	peer.(tlsPeer).Conn.CloseWrite()
+	if _, err := io.ReadAll(r); err != nil {
+		t.Error(err)
+	}
+	drop(t, r.Drop, s.dropOnly)
+	peer.Close()
+	within(t, s.node.Done(), "the release")
+	if s.node.End() != lifetime.Dropped {
+		t.Errorf("the end is %v, %v", s.node.End(), s.node.Err())
+	}
+}
