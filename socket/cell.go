@@ -29,6 +29,7 @@ const (
 	dead                        // both directions have ended, or an error waits
 	written                     // something was written
 	undelayed                   // the options for the second write are set
+	urgent                      // a read may stop at urgent data, with more behind them
 )
 
 // errServed is returned to who waits for one half while a loop copies from or to
@@ -54,7 +55,7 @@ func (t *kernelTransport) adopt(l *Loop) error {
 		l.poller.remove(int(t.fd))
 		t.joined = false
 	}
-	t.events &^= readable | hungUp | dead // the first event will tell
+	t.events &^= readable | hungUp | dead | urgent // the first event will tell
 	t.slot = l.slots.assign(t)
 	if err := l.poller.add(int(t.fd), t.slot, l.slots.at(t.slot).generation); err != nil {
 		l.slots.vacate(t.slot)
@@ -171,6 +172,9 @@ func (t *kernelTransport) visit(l *Loop) {
 func (t *kernelTransport) heard(l *Loop, e event) {
 	if e&(canRead|hasEnded) != 0 {
 		t.events |= readable
+	}
+	if e&isUrgent != 0 {
+		t.events |= urgent
 	}
 	if e&hasEnded != 0 {
 		t.events |= hungUp

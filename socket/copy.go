@@ -133,7 +133,11 @@ func (c *copying) tryPull(fd uintptr) bool {
 	if w != nil {
 		pool = nil
 	}
-	c.n, _, c.o, c.errno = c.m.pull(kernel{}, int(fd), b, pool)
+	filled := false
+	c.n, filled, c.o, c.errno = c.m.pull(kernel{}, int(fd), b, pool)
+	if c.o == wantRead && filled { // who waits is not told of urgent data
+		c.n, _, c.o, c.errno = c.m.pass(kernel{}, int(fd), b)
+	}
 	if c.m.buf == b {
 		c.m.owned = true
 		if w != nil {

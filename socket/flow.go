@@ -144,6 +144,9 @@ func (f *flow) pull(l *Loop, src *kernelTransport) bool {
 		pool = nil
 	}
 	n, filled, o, errno := f.m.pull(l.calls, int(src.fd), &l.scratch, pool)
+	if o == wantRead && filled && src.events&urgent != 0 {
+		n, filled, o, errno = f.m.pass(l.calls, int(src.fd), &l.scratch)
+	}
 	if w != nil && n > 0 {
 		w.Saw(l.scratch[:n])
 	}
@@ -153,13 +156,14 @@ func (f *flow) pull(l *Loop, src *kernelTransport) bool {
 		f.end(l, false, errno)
 		return false
 	case wantRead:
-		src.events &^= readable
+		src.events &^= readable | urgent
 		f.m.state = wantRead
 		return false
 	case moved:
 		// A read that came up short has emptied the queue, and what comes
-		// next is a new event; unless the end has come already.
-		if !filled && src.events&hungUp == 0 {
+		// next is a new event; unless the end has come already, or it was
+		// urgent data that the read has stopped at.
+		if !filled && src.events&(hungUp|urgent) == 0 {
 			src.events &^= readable
 		}
 	}

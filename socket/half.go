@@ -175,9 +175,16 @@ func (r *ReadHalf) broken(err error) error {
 // reset reports whether the silence that a read met is not the peer's end. A
 // reset is reported once: if the write half met it first, reads return 0. So it
 // is an end only if nothing has failed and, while our FIN is not out, the kernel
-// still has the connection.
+// still has the connection. A close_notify, the end of a program's output and that
+// of a pipe are the peer's own word, whatever a write has met, unless we have broken
+// it off.
 func (r *ReadHalf) reset() bool {
-	return r.socket().failure() != nil || !r.socket().marks.has(finSent) && r.socket().t.vanished()
+	s := r.socket()
+	switch s.t.(type) {
+	case *tlsTransport, *execTransport, *stdioTransport:
+		return s.marks.has(brokenOff)
+	}
+	return s.failure() != nil || !s.marks.has(finSent) && s.t.vanished()
 }
 
 // Resource returns the half's place in the tree.
@@ -313,7 +320,7 @@ func (w *WriteHalf) release() {
 	case w.node.End() == lifetime.ClosedByParent:
 		// Whoever dropped the socket has cut the stream, and knows it.
 		w.socket().unusual().fatal.set(lifetime.ErrClosedByParent)
-		w.socket().t.disconnect()
+		w.socket().breakOff()
 	case w.node.State() != lifetime.Draining:
 	case w.socket().marks.has(writeCut):
 		w.socket().abort(errAborted)

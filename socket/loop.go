@@ -41,6 +41,7 @@ const (
 	canWrite
 	hasEnded // the peer's end is there to be read, or an error
 	isDead   // both directions have ended
+	isUrgent // urgent data have arrived
 )
 
 // StartLoops starts n event loops; 0 stands for as many as the runtime has

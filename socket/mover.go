@@ -47,25 +47,28 @@ func (m *mover) ended() bool { return m.small == sourceEnded }
 func (m *mover) holding() int { return int(m.to-m.from) + int(m.piped) }
 
 // pull reads from the source, into a pipe or into b, which m keeps while it
-// holds bytes of it. Nothing is held before. n is how many bytes came, and
-// filled says that more may be there at once.
+// holds bytes of it. Nothing is held before. n is how many bytes came, and filled
+// says that more may be there at once; if none came, at urgent data only.
 func (m *mover) pull(k calls, src int, b *buffer, pool *pipePool) (n int, filled bool, o outcome, errno syscall.Errno) {
-	if m.bulk && pool != nil {
+	m.bulk = m.bulk && pool != nil
+	if m.bulk {
 		if m.pipe == nil {
 			m.pipe = pool.get()
 		}
-		if m.pipe != nil {
-			if n, o, errno = m.splice(k, src); o != failed || errno != syscall.EINVAL {
-				if o == wantRead || o == atEnd {
-					m.letGo(pool)
-				}
-				return n, true, o, errno
-			}
-			// This kind of socket cannot be spliced from.
+		m.bulk = m.pipe != nil
+	}
+	if m.bulk {
+		n, o, errno = m.splice(k, src)
+		if o != moved {
 			m.letGo(pool)
-			pool = nil
 		}
-		m.bulk = false
+		switch {
+		case o == atEnd: // a read has the last word: see pass
+		case o == failed && errno == syscall.EINVAL: // this kind of socket cannot be spliced from
+			m.bulk, pool = false, nil
+		default:
+			return n, true, o, errno
+		}
 	}
 	n, errno = k.read(src, b[:])
 	switch {
@@ -79,8 +82,17 @@ func (m *mover) pull(k calls, src int, b *buffer, pool *pipePool) (n int, filled
 	}
 	m.buf, m.from, m.to = b, 0, int32(n)
 	filled = n == len(b)
-	m.bulk = filled && pool != nil
+	m.bulk = m.bulk || filled && pool != nil
 	return n, filled, moved, 0
+}
+
+// pass is pull after one that was filled, and has found nothing. At urgent data
+// splice(2) stops for good, and has an end if one is anywhere behind them: a read
+// passes them.
+func (m *mover) pass(k calls, src int, b *buffer) (n int, filled bool, o outcome, errno syscall.Errno) {
+	n, filled, o, errno = m.pull(k, src, b, nil)
+	m.bulk = true
+	return n, filled, o, errno
 }
 
 // splice fills the pipe.
@@ -92,7 +104,6 @@ func (m *mover) splice(k calls, src int) (int, outcome, syscall.Errno) {
 	case errno != 0:
 		return 0, failed, errno
 	case n == 0:
-		m.small = sourceEnded
 		return 0, atEnd, 0
 	}
 	m.piped = int32(n)

@@ -43,7 +43,7 @@ func (p *poller) close() {
 
 // add registers a connection.
 func (p *poller) add(fd int, slot, generation int32) error {
-	return p.control(fd, slot, generation, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET)
+	return p.control(fd, slot, generation, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLPRI|unix.EPOLLET)
 }
 
 // addListener registers a listener.
@@ -135,6 +135,9 @@ func eventOf(bits uint32) (e event) {
 	}
 	if bits&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		e |= isDead
+	}
+	if bits&unix.EPOLLPRI != 0 {
+		e |= isUrgent
 	}
 	return e
 }

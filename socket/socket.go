@@ -62,6 +62,7 @@ const (
 	dropStops              // the DropMode, if it is not the default
 	dropResets
 	yieldAsked // the copy from the read half is to let go
+	brokenOff  // by us, before both halves were through
 )
 
 // has reports whether any of the bits is set.
@@ -215,6 +216,12 @@ func (s *Socket) fail(err error) error {
 // tail, or what the peer still sends is refused.
 func (s *Socket) abort(why error) {
 	s.fail(why)
+	s.breakOff()
+}
+
+// breakOff ends the connection, of which a read may make an end.
+func (s *Socket) breakOff() {
+	s.marks.set(brokenOff)
 	s.t.disconnect()
 }
 

@@ -46,8 +46,9 @@ type tlsTransport struct {
 	sending outbox      // encrypted, on its way to the system
 	bid     bool        // close_notify is in the outbox or out
 	cut     atomic.Bool // cutFarewell
-	mu      sync.Mutex  // guards out
+	mu      sync.Mutex  // guards out and mute
 	out     outbox      // encrypted
+	mute    bool        // close_notify was the last record: what package tls still answers is for nobody
 	held    atomic.Int64
 	parting atomic.Int64 // how many bytes the close_notify has
 }
@@ -324,6 +325,9 @@ func (t *tlsTransport) notify() {
 		before := t.held.Load()
 		t.c.CloseWrite()
 		t.parting.Store(t.held.Load() - before)
+		t.mu.Lock()
+		t.mute = true
+		t.mu.Unlock()
 	}
 }
 

@@ -65,7 +65,8 @@ func (s *Site) Yield() {
 }
 
 // Ended reports whether each stage of the chain that is, or was, open here has come
-// to the end of its source. Otherwise one has ended the stream of its own accord.
+// to the end of its source, and had use for all that came before it. Otherwise one
+// has ended the stream of its own accord. It is for who reads the chain.
 func (s *Site) Ended() bool {
 	if s.work == nil {
 		return true
@@ -75,6 +76,9 @@ func (s *Site) Ended() bool {
 	s.work.mu.Unlock()
 	for i := range links {
 		if !links[i].src.ended.Load() {
+			return false
+		}
+		if s, ok := links[i].stage.(interface{ Enough() bool }); ok && s.Enough() {
 			return false
 		}
 	}

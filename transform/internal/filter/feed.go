@@ -19,6 +19,9 @@ func (f *Filter) feed() {
 			_, failed := f.body.Write(buf[:n])
 			wanted = failed == nil
 		}
+		if !wanted || err != nil && f.over.Load() {
+			f.enough.Store(true)
+		}
 		switch err {
 		case nil:
 			continue
@@ -33,6 +36,10 @@ func (f *Filter) feed() {
 		return
 	}
 }
+
+// Enough reports whether the body has had enough before the source's end: something
+// was thrown away, or its output had ended.
+func (f *Filter) Enough() bool { return f.enough.Load() }
 
 // recovered keeps a panic of the source for the goroutine that reads.
 func (f *Filter) recovered() {

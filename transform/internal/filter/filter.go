@@ -79,6 +79,7 @@ type Filter struct {
 	fed      chan struct{} // closed when the feeder has left; nil before the first Read
 	ending   atomic.Bool   // the feeder is about to leave
 	over     atomic.Bool   // the output has ended, or is not wanted any more
+	enough   atomic.Bool   // see Enough
 	failure  error         // the source's, once fed is closed
 	panicked any           // the source's, once fed is closed
 }
