@@ -320,7 +320,8 @@ func TestTLSAbortSaysNoEnd(t *testing.T) {
 // A half that is dropped while the system has no room says its end later, and
 // nobody waits for it: not who drops, and not the other half.
 func TestTLSEndWaitsForRoom(t *testing.T) {
-	s, peer := connect(t, tlsKind(t), lifetime.Refcount)
+	s, peer := connect(t, newPKI(t).server(t, "&sndbuf=64KiB").String(), lifetime.Refcount)
+	peer.(interface{ SetReadBuffer(int) error }).SetReadBuffer(64 << 10) // or the system makes room later
 	r, w := halves(t, s)
 	wrote := fill(t, s.t)
 	if s.t.(*tlsTransport).held.Load() == 0 {
