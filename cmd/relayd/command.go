@@ -66,6 +66,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(newPSCommand(), newInspectCommand(), newTopCommand(), newTapCommand(), newKillCommand(), newDrainCommand())
 	root.AddCommand(newUpstreamsCommand(), newReloadCommand())
 	root.AddCommand(newCheckCommand(), newConfigCommand(), newStagesCommand(), newKeygenCommand(), newConformanceCommand(), newManCommand())
+	strictHelp(root)
 	return root
 }
 

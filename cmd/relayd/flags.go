@@ -29,7 +29,7 @@ type runFlags struct {
 	eventLoop    eventLoops
 	readyFile    string
 	logFormat    choice
-	logLevel     slog.Level
+	logLevel     logLevel
 	logOf        logFlags
 	admin        adminFlags
 	service      serviceFlags
@@ -61,7 +61,7 @@ func (f *runFlags) add(set *pflag.FlagSet) {
 	f.admin.add(set)
 	set.StringVar(&f.readyFile, "ready-file", "", "write the addresses listened on to `FILE`, one a line, when accepting")
 	set.Var(&f.logFormat, "log-format", "write the log as `FORMAT`: text or json")
-	set.TextVar(&f.logLevel, "log-level", slog.LevelInfo, "log at `LEVEL` and above: debug, info, warn or error")
+	set.TextVar(&f.logLevel, "log-level", logLevel{slog.LevelInfo}, "log at `LEVEL` and above: debug, info, warn or error")
 	f.logOf.add(set)
 	f.service.add(set)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,7 +63,7 @@ func indent(s string) string {
 
 // kill is relayd kill.
 func kill(ctx context.Context, f *killFlags, ids []string, out io.Writer) error {
-	q := admin.KillRequest{IDs: ids, DryRun: f.dryRun, Within: admin.Seconds(f.within.Seconds())}
+	q := admin.KillRequest{IDs: once(ids), DryRun: f.dryRun, Within: admin.Seconds(f.within.Seconds())}
 	if f.fin {
 		q.How = "fin"
 	}
@@ -98,6 +99,18 @@ func kill(ctx context.Context, f *killFlags, ids []string, out io.Writer) error 
 		return err
 	}
 	return killError(&kills)
+}
+
+// once has each id where it is first: who names a conn twice means one conn. (The
+// API answers for each id that it is given.)
+func once(ids []string) []string {
+	var list []string
+	for _, id := range ids {
+		if !slices.Contains(list, id) {
+			list = append(list, id)
+		}
+	}
+	return list
 }
 
 // killError is what a kill that did not do all that it was to do ends with.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"strconv"
 
 	"github.com/spf13/pflag"
@@ -45,3 +46,13 @@ func (r *lineRate) String() string {
 }
 
 func (r *lineRate) Type() string { return "number" }
+
+// A logLevel is a level of slog, and says which there are of one that is none.
+type logLevel struct{ slog.Level }
+
+func (l *logLevel) UnmarshalText(text []byte) error {
+	if l.Level.UnmarshalText(text) != nil {
+		return fmt.Errorf("%q is not a level: write debug, info, warn or error", text)
+	}
+	return nil
+}

@@ -45,7 +45,10 @@ Several --filter list the conns that meet all of them:
 		Args:                  cobra.MaximumNArgs(1),
 		DisableFlagsInUseLine: true,
 		RunE: func(c *cobra.Command, args []string) error {
-			return ps(c.Context(), &f, args, c.OutOrStdout())
+			if c.Flags().Changed("watch") && f.watch <= 0 {
+				return &exitError{code: exitUsage, err: errors.New("--watch is to be more than 0")}
+			}
+			return watchHint(&f, args, ps(c.Context(), &f, args, c.OutOrStdout()))
 		},
 	}
 	f.clientFlags.add(c.Flags())
@@ -69,8 +72,6 @@ func ps(ctx context.Context, f *psFlags, args []string, out io.Writer) error {
 		return &exitError{code: exitUsage, err: errors.New("ps takes an id or filters, not both")}
 	case f.orphans && (len(args) > 0 || len(f.filter) > 0 || f.tree):
 		return &exitError{code: exitUsage, err: errors.New("--orphans is about all resources: it goes with --json and --watch only")}
-	case f.watch < 0:
-		return &exitError{code: exitUsage, err: errors.New("--watch is to be more than 0")}
 	}
 	client, err := f.open()
 	if err != nil {
@@ -90,6 +91,19 @@ func ps(ctx context.Context, f *psFlags, args []string, out io.Writer) error {
 		return ask(out)
 	}
 	return watchList(ctx, f.watch, out, ask)
+}
+
+// watchHint tells who wrote --watch 5s, which asks for the conn 5s, what was meant.
+// It cannot be told before, as ids may be like times.
+func watchHint(f *psFlags, args []string, err error) error {
+	var e *exitError
+	if f.watch == 0 || len(args) == 0 || !errors.As(err, &e) || e.code != exitNoConn {
+		return err
+	}
+	if _, bad := time.ParseDuration(args[0]); bad == nil {
+		e.hint = "if that is how often to list, write --watch=" + args[0]
+	}
+	return e
 }
 
 // watchList lists again and again. On a terminal each list takes the place of the

@@ -107,7 +107,7 @@ func editCommand(use string, arguments int, fill func(*admin.StagesRequest, []st
 
 // editStages asks for a change, and says what became of it.
 func editStages(ctx context.Context, f *editFlags, q admin.StagesRequest, out io.Writer) error {
-	q.IDs, q.Live, q.Kill, q.DryRun, q.Within = f.conns, f.live, f.kill, f.dryRun, admin.Seconds(f.within.Seconds())
+	q.IDs, q.Live, q.Kill, q.DryRun, q.Within = once(f.conns), f.live, f.kill, f.dryRun, admin.Seconds(f.within.Seconds())
 	switch {
 	case len(f.conns) > 0 && len(f.filter) > 0:
 		return &exitError{code: exitUsage, err: errors.New("it takes --conn or --filter, not both")}
