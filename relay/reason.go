@@ -51,7 +51,7 @@ var endings = map[Reason]string{
 	HalfClosed:  "one side has finished, and nothing has moved for the half-closed time",
 	WriteStall:  "a peer has taken nothing for the write-stall time",
 	MaxLifetime: "the conn has lived for the maximum lifetime",
-	Drained:     "drain time is up",
+	Drained:     "cut by the drain",
 	Killed:      "killed",
 
 	UpstreamDown: "the upstream's target went down",

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -95,12 +94,12 @@ func (d *drainer) run(signals <-chan os.Signal, log *slog.Logger) error {
 	d.mu.Lock()
 	timeout, spread := d.timeout, d.spread
 	d.mu.Unlock()
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	watched := make(chan struct{})
-	go cutAtSignal(ctx, signals, cancel, watched)
+	go cutAtSignal(ctx, signals, cancel, log, watched)
 	result, err := d.server.DrainWithin(ctx, timeout, spread)
-	cancel(nil)
+	cancel()
 	<-watched
 	d.end(result.Cut)
 	switch {
@@ -124,15 +123,14 @@ func (d *drainer) end(cut int) {
 	close(d.over)
 }
 
-// errSecondSignal ends a drain before its time.
-var errSecondSignal = errors.New("second signal")
-
-// cutAtSignal cancels a drain at the next signal.
-func cutAtSignal(ctx context.Context, signals <-chan os.Signal, cancel context.CancelCauseFunc, done chan<- struct{}) {
+// cutAtSignal ends a drain before its time, at the next signal, and says so: the ends
+// of its conns tell only that it was the drain.
+func cutAtSignal(ctx context.Context, signals <-chan os.Signal, cancel context.CancelFunc, log *slog.Logger, done chan<- struct{}) {
 	defer close(done)
 	select {
-	case <-signals:
-		cancel(errSecondSignal)
+	case s := <-signals:
+		log.Warn("cutting all conns: a signal has come while draining", "signal", s.String())
+		cancel()
 	case <-ctx.Done():
 	}
 }
