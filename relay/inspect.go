@@ -151,7 +151,7 @@ func (c *conn) info(at tick) ConnInfo {
 		Route:    p.route.Name,
 		Client:   c.clientAddr(),
 		Pool:     p.route.Upstream,
-		Age:      time.Since(epoch) - c.start(),
+		Age:      c.age(),
 		Up:       c.up.info(c),
 		Down:     c.down.info(c),
 	}
