@@ -3,11 +3,13 @@ package relay
 import (
 	"context"
 	"log/slog"
+	"net"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"relayd/tests/leak"
+	"relayd/transform"
 )
 
 // An endLog calls a function in the middle of a conn's end, when that is counted.
@@ -54,5 +56,43 @@ func TestAgeOfTheDead(t *testing.T) {
 	c.bits.Or(isOver)
 	if age := c.info(tickNow()).Age; age != time.Hour {
 		t.Errorf("it is %v old", age)
+	}
+}
+
+// What goes through a stage is counted once, also when its chain is closed while that
+// is summed up.
+func TestStageBytesWhileConnsEnd(t *testing.T) {
+	leak.Check(t)
+	s, log := start(t, Config{To: address(t, "echo:"), Up: transform.Chain{twice}})
+	const conns = 200
+	var list []*net.TCPConn
+	for range conns {
+		c := dial(t, s.Addrs()[0])
+		send(t, c, "hello")
+		wantText(t, c, "hheelllloo")
+		list = append(list, c)
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				s.stageBytes()
+			}
+		}
+	}()
+	for _, c := range list {
+		finish(t, c)
+	}
+	for range list {
+		log.wantEnd(t, EOF, Client)
+	}
+	close(stop)
+	<-stopped
+	if n := s.Stats().Stages[StageOf{"up", "twice"}]; n.In != 5*conns || n.Out != 10*conns {
+		t.Errorf("%d bytes in and %d out, want %d and %d", n.In, n.Out, 5*conns, 10*conns)
 	}
 }
