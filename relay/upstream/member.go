@@ -180,6 +180,14 @@ func (m *Member) take() *Member {
 	return m
 }
 
+// takeAfter is take for a conn that has tried others in vain, if any.
+func (m *Member) takeAfter(tried []*Member) *Member {
+	if len(tried) > 0 {
+		m.p.counts.Retries++
+	}
+	return m.take()
+}
+
 // usable reports whether the member can get conns, now or when others end.
 func (m *Member) usable() bool { return m.alive() && !m.standby }
 
