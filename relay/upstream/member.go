@@ -168,6 +168,7 @@ func (m *Member) release() {
 	}
 	if m.out && m.conns == 0 {
 		m.p.gone = slices.DeleteFunc(m.p.gone, func(g *Member) bool { return g == m })
+		m.target.gone = m.target.gone.Plus(m.counted())
 	}
 }
 
