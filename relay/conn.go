@@ -228,6 +228,16 @@ func (c *conn) cutLater(p *pump) {
 	c.mu.Unlock()
 }
 
+// wrong returns what went wrong so far, if anything.
+func (c *conn) wrong() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.err
+}
+
 // unusual returns the rare part, which it makes if there is none. c.mu is held.
 func (c *conn) unusual() *rare {
 	if c.rare == nil {

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"sync"
 	"testing"
 
 	"relayd/tests/leak"
@@ -38,4 +39,32 @@ func TestTapOffsetOfAnEnd(t *testing.T) {
 		want(x, Upstream, 3)
 	}
 	log.wantEnd(t, EOF, Client)
+}
+
+// Who comes to watch a conn in the moment of its end does not disturb its last line.
+func TestTapOfTheDying(t *testing.T) {
+	leak.Check(t)
+	log := &endLog{lines: newLines()}
+	u := listen(t)
+	s := startLogged(t, Config{To: u.addr}, log)
+	c := dial(t, s.Addrs()[0])
+	up := u.accept(t)
+	send(t, c, "hello")
+	wantText(t, up, "hello")
+	found, begun, looked := s.find(onlyConn(t, s)), make(chan struct{}), make(chan struct{})
+	late := sync.OnceFunc(func() { // found.mu is held
+		go func() {
+			defer close(looked)
+			close(begun)
+			found.mu.Lock()
+			defer found.mu.Unlock()
+			found.unusual() // as Tap does
+		}()
+		<-begun
+	})
+	log.f.Store(&late)
+	finish(t, c)
+	finish(t, up)
+	log.wantEnd(t, EOF, Client)
+	<-looked
 }
