@@ -66,12 +66,15 @@ var (
 	upstreamPlace = socket.NewPlace("upstream")
 )
 
-// start returns when the conn was accepted, by the process's clock. It is for a
-// conn that has not ended.
-func (c *conn) start() time.Duration {
+// age returns how long ago the conn was accepted, or how long it took if it has
+// ended.
+func (c *conn) age() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.began
+	if c.bits.Load()&isOver != 0 {
+		return c.began
+	}
+	return time.Since(epoch) - c.began
 }
 
 func (c *conn) id() string      { return c.node.Name() }
@@ -223,6 +226,16 @@ func (c *conn) cutLater(p *pump) {
 		x.hurry = time.AfterFunc(max(0, c.timeouts().Linger), func() { p.cut(c) })
 	}
 	c.mu.Unlock()
+}
+
+// wrong returns what went wrong so far, if anything.
+func (c *conn) wrong() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.err
 }
 
 // unusual returns the rare part, which it makes if there is none. c.mu is held.

@@ -85,31 +85,33 @@ func (c *conn) flowsOf(p *pump) []transform.Flow {
 	return c.rare.flows[p.index(c)]
 }
 
-// stageBytes sums up. A chain that is closed meanwhile may be counted twice or
-// not at all; the next sum has it right, and none is less than one before.
+// stageBytes sums up. A chain that is closed meanwhile may be left out; the next sum
+// has it right, and none is less than one before. None is too large, for that would
+// show until as much had come: what is closed is summed up first, and a conn has let
+// go of its chain before it is among that.
 func (s *Server) stageBytes() map[StageOf]StageBytes {
-	live := make(map[StageOf]StageBytes)
+	l := &s.ledger.flows
+	l.mu.Lock()
+	all := make(map[StageOf]StageBytes, len(l.sums))
+	maps.Copy(all, l.sums)
+	l.mu.Unlock()
 	for _, c := range connKind.Below(&s.node) {
 		c.mu.Lock()
 		if c.rare != nil {
 			for i, at := range c.rare.sites {
 				if at != nil {
-					addFlows(live, c.pumps()[i].name(c), at.Flows())
+					addFlows(all, c.pumps()[i].name(c), at.Flows())
 				}
 			}
 		}
 		c.mu.Unlock()
 	}
-	l := &s.ledger.flows
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for key, sum := range l.sums {
-		live[key] = live[key].plus(sum)
-	}
 	for key, before := range l.shown {
-		n := live[key]
-		live[key] = StageBytes{max(n.In, before.In), max(n.Out, before.Out), later(n.Last, before.Last)}
+		n := all[key]
+		all[key] = StageBytes{max(n.In, before.In), max(n.Out, before.Out), later(n.Last, before.Last)}
 	}
-	l.shown = maps.Clone(live)
-	return live
+	l.shown = maps.Clone(all)
+	return all
 }

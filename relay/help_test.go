@@ -136,6 +136,12 @@ func chain(t *testing.T, s string) transform.Chain {
 func start(t *testing.T, c Config) (*Server, lines) {
 	t.Helper()
 	l := newLines()
+	return startLogged(t, c, l), l
+}
+
+// startLogged is start that logs to a handler.
+func startLogged(t *testing.T, c Config, l slog.Handler) *Server {
+	t.Helper()
 	c.Log = slog.New(l)
 	if c.Listen == nil && c.Listeners == nil {
 		c.Listen = []socket.Address{address(t, "127.0.0.1:0")}
@@ -147,7 +153,7 @@ func start(t *testing.T, c Config) (*Server, lines) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cut(t, s) })
-	return s, l
+	return s
 }
 
 // inMode makes the tests run as the environment says: RELAYD_TEST_LOOP=off on

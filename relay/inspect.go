@@ -117,11 +117,9 @@ func (s *Server) Conn(id string) (ConnDetail, bool) {
 	if c.bits.Load()&relaying != 0 {
 		d.UpstreamSocket = socketInfo(&c.upstream)
 	}
-	c.mu.Lock()
-	if c.rare != nil && c.rare.err != nil {
-		d.Error = c.rare.err.Error()
+	if err := c.wrong(); err != nil {
+		d.Error = err.Error()
 	}
-	c.mu.Unlock()
 	return d, true
 }
 
@@ -151,7 +149,7 @@ func (c *conn) info(at tick) ConnInfo {
 		Route:    p.route.Name,
 		Client:   c.clientAddr(),
 		Pool:     p.route.Upstream,
-		Age:      time.Since(epoch) - c.start(),
+		Age:      c.age(),
 		Up:       c.up.info(c),
 		Down:     c.down.info(c),
 	}

@@ -111,7 +111,8 @@ func (c *conn) logLife(before, now, every time.Duration) {
 // beginning.
 func periods(age, every time.Duration) int64 { return int64(max(age, 0) / every) }
 
-// log writes the line of the conn's end. Nobody else has the conn.
+// log writes the line of the conn's end. Nobody else has the conn but those who have
+// found it before: see Tap.
 func (c *conn) log() {
 	p := c.path.Load()
 	address, target := c.where()
@@ -134,8 +135,8 @@ func (c *conn) log() {
 	if up+down > 0 {
 		attrs = append(attrs, "truncated", true, "lost_up", up, "lost_down", down)
 	}
-	if c.rare != nil && c.rare.err != nil {
-		attrs = append(attrs, "err", c.rare.err)
+	if err := c.wrong(); err != nil {
+		attrs = append(attrs, "err", err)
 	}
 	if c.reason == NoPorts {
 		attrs = append(attrs, "hint", "every local port to this upstream is in use")

@@ -281,9 +281,12 @@ func (c *conn) take() error {
 // dialFailed notes why there is no connection to the upstream.
 func (c *conn) dialFailed(err error) {
 	var noTLS *socket.TLSError
+	var ours ending
 	switch {
 	case c.dying():
 		c.shutDown(err)
+	case errors.Is(err, socket.ErrPeerGone) && errors.As(c.client.Resource().Err(), &ours):
+		c.shutDown(ours) // a kill may reach the socket before the conn
 	case errors.Is(err, socket.ErrPeerGone):
 		c.failed(ResetClient, Client, err)
 	case errors.Is(err, upstream.ErrFull), errors.Is(err, upstream.ErrQueueTimeout):

@@ -255,3 +255,20 @@ func TestTargetResets(t *testing.T) {
 		t.Errorf("%d resets are known, want the one", n)
 	}
 }
+
+// A kill that reaches the client's socket before the conn is no reset of the client's.
+func TestKillReachesTheClientFirst(t *testing.T) {
+	leak.Check(t)
+	s, log := start(t, Config{To: listenFull(t), Timeouts: Timeouts{Connect: -1}})
+	c := dial(t, s.Addrs()[0])
+	eventually(t, "a conn dials", func() bool { return s.Live() == 1 && s.Conns()[0].State == Dialling })
+	found := s.find(onlyConn(t, s))
+	eventually(t, "its client has a socket", func() bool { return found.bits.Load()&opened != 0 })
+	if _, err := found.client.Shutdown(t.Context(), ending(Killed)); err != nil { // as Kill does, beside the conn
+		t.Error(err)
+	}
+	found.dialFailed(socket.ErrPeerGone) // as the loop says, if it is not too late to see it
+	found.end(Killed)
+	log.wantEnd(t, Killed, Us)
+	wantReset(t, c)
+}

@@ -117,17 +117,22 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
-// moved sums up. A conn that ends meanwhile is counted twice or not at all; the
-// next sum has it right, and none is less than one before.
+// moved sums up. A conn that ends meanwhile may be left out; the next sum has it
+// right, and none is less than one before. None is too large, for that would show
+// until as much had been moved: what has ended is summed up first, and a conn is
+// over before it is among that.
 func (s *Server) moved() Traffic {
-	var t Traffic
-	for _, c := range connKind.Below(&s.node) {
-		t.add(c.traffic())
-	}
 	l := &s.ledger
 	l.mu.Lock()
+	t := l.moved
+	l.mu.Unlock()
+	for _, c := range connKind.Below(&s.node) {
+		if n := c.traffic(); c.bits.Load()&isOver == 0 {
+			t.add(n)
+		}
+	}
+	l.mu.Lock()
 	defer l.mu.Unlock()
-	t.add(l.moved)
 	t.atLeast(l.shown)
 	l.shown = t
 	return t

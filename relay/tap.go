@@ -111,9 +111,9 @@ func (s *Server) Tap(id string, o TapOptions) (*Tap, error) {
 	if bits&relaying != 0 {
 		c.watchBytes()
 	}
-	for i, p := range c.pumps() {
+	for _, p := range c.pumps() {
 		if p.over(c) {
-			t.end(i, p.from(c), "ended before")
+			t.end(c, p, "ended before")
 		}
 	}
 	if bits&isOver != 0 {
@@ -224,11 +224,27 @@ func (t *Tap) add(e TapEvent) {
 	t.tell()
 }
 
-// end notes the end of a direction.
-func (t *Tap) end(i int, from Side, how string) {
+// end notes the end of a direction, of which it may have seen nothing.
+func (t *Tap) end(c *conn, p *pump, how string) {
+	at := t.offset(c, p)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.endLocked(i, from, how)
+	if d := &t.sees[p.index(c)]; !d.begun {
+		d.at = at
+	}
+	t.endLocked(p.index(c), p.from(c), how)
+}
+
+// offset returns how many bytes p, which has ended, has brought to t's side of the
+// stages.
+func (t *Tap) offset(c *conn, p *pump) int64 {
+	switch {
+	case t.side == p.from(c):
+		return p.moved.In.Load()
+	case p.marked(c, pumpStaged):
+		return p.moved.Out.Load()
+	}
+	return p.moved.In.Load() - p.skew(c)
 }
 
 // endLocked is end for who holds t.mu. It finds room for each end once.
@@ -342,7 +358,7 @@ func (c *conn) tapEnded(p *pump, err error) {
 		how = err.Error()
 	}
 	for _, t := range c.taps() {
-		t.end(p.index(c), p.from(c), how)
+		t.end(c, p, how)
 	}
 }
 

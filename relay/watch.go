@@ -123,7 +123,7 @@ func (c *conn) look(at tick) {
 		return
 	}
 	t := c.timeouts()
-	if t.MaxLifetime > 0 && time.Since(epoch)-c.start() >= t.MaxLifetime {
+	if t.MaxLifetime > 0 && c.age() >= t.MaxLifetime {
 		c.end(MaxLifetime)
 		return
 	}

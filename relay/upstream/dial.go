@@ -26,7 +26,6 @@ func (p *Pool) Retry(attempts int) (wait time.Duration, ok bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.counts.Retries++
 	// Half of it is random, so that who failed together does not come back
 	// together.
 	return min(d, r.Max)/2 + time.Duration(p.rand.Int64N(int64(min(d, r.Max)/2)+1)), true

@@ -84,6 +84,9 @@ func TestConnectFails(t *testing.T) {
 	if _, _, err := connect(t.Context(), p); !errors.Is(err, ErrDown) || !strings.Contains(err.Error(), "a is ejected: dial failed") {
 		t.Errorf("of a pool that is down: %v", err)
 	}
+	if s := p.Status(); s.Taken != 2 || s.Retries != 1 {
+		t.Errorf("%d retries of %d", s.Retries, s.Taken)
+	}
 
 	c.Eject.Fails = -1
 	p = opened(t, c, Options{})
@@ -108,6 +111,9 @@ func TestConnectInTime(t *testing.T) {
 	}
 	if _, _, err := connect(ctx, p); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("with no time: %v", err)
+	}
+	if s := p.Status(); s.Taken != 1 || s.Retries != 0 {
+		t.Errorf("%d retries of %d", s.Retries, s.Taken)
 	}
 }
 

@@ -15,7 +15,7 @@ func (p *Pool) inherit(old *Pool, now time.Time) {
 	for _, t := range p.targets {
 		for _, o := range old.targets {
 			if t.same(o) {
-				p.inheritTarget(t, o, now)
+				p.inheritTarget(t, o, old, now)
 			}
 		}
 	}
@@ -27,14 +27,22 @@ func (t *target) same(o *target) bool {
 	return o.Name == t.Name && o.Address == t.Address && o.Records == t.Records
 }
 
-func (p *Pool) inheritTarget(t, old *target, now time.Time) {
+func (p *Pool) inheritTarget(t, old *target, before *Pool, now time.Time) {
 	t.hand = old.hand
 	if t.named() {
 		t.asked, t.answered, t.addresses, t.err, t.known = old.asked, old.answered, old.addresses, old.err, maps.Clone(old.known)
+		t.gone = old.gone
 		for _, o := range old.members {
 			if m, err := p.newMember(t, o.name, o.address, now); err == nil {
 				m.share, m.priority = o.share, o.priority
 				t.members = append(t.members, m)
+			} else {
+				t.gone = t.gone.Plus(o.counted())
+			}
+		}
+		for _, o := range before.gone { // its conns are no conns of p
+			if o.target == old {
+				t.gone = t.gone.Plus(o.counted())
 			}
 		}
 	}

@@ -168,6 +168,7 @@ func (m *Member) release() {
 	}
 	if m.out && m.conns == 0 {
 		m.p.gone = slices.DeleteFunc(m.p.gone, func(g *Member) bool { return g == m })
+		m.target.gone = m.target.gone.Plus(m.counted())
 	}
 }
 
@@ -178,6 +179,14 @@ func (m *Member) take() *Member {
 	m.total++
 	m.p.counts.Taken++
 	return m
+}
+
+// takeAfter is take for a conn that has tried others in vain, if any.
+func (m *Member) takeAfter(tried []*Member) *Member {
+	if len(tried) > 0 {
+		m.p.counts.Retries++
+	}
+	return m.take()
 }
 
 // usable reports whether the member can get conns, now or when others end.

@@ -24,7 +24,7 @@ func (p *Pool) TryTake(source netip.Addr, tried ...*Member) *Member {
 	if m == nil {
 		return nil
 	}
-	return m.take()
+	return m.takeAfter(tried)
 }
 
 // pick chooses among the members that are free, those that were tried last.

@@ -70,7 +70,7 @@ func (p *Pool) takeNow(source netip.Addr, tried []*Member) (*Member, error) {
 		return nil, p.error(ErrClosed, "")
 	case p.queue.Len() == 0:
 		if m := p.pick(time.Now(), source, tried); m != nil {
-			return m.take(), nil
+			return m.takeAfter(tried), nil
 		}
 		if !p.up() {
 			p.counts.RefusedDown++
@@ -98,7 +98,7 @@ func (p *Pool) serve(now time.Time) {
 			return
 		}
 		p.queue.Remove(p.queue.Front())
-		w.m = m.take()
+		w.m = m.takeAfter(w.tried)
 		close(w.done)
 	}
 }

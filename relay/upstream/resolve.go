@@ -28,6 +28,7 @@ type target struct {
 	failed    int // lookups in a row
 	err       error
 	known     map[string][]netip.Addr // the last answers, by host; replaced, never changed
+	gone      Counts                  // of members that are forgotten
 }
 
 // The bounds of looking up.
@@ -240,6 +241,8 @@ func (p *Pool) adopt(t *target, list []place, now time.Time) (came, went []strin
 		m.out = true
 		if m.conns > 0 {
 			p.gone = append(p.gone, m)
+		} else {
+			t.gone = t.gone.Plus(m.counted())
 		}
 	}
 	slices.Sort(went)

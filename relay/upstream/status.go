@@ -57,7 +57,23 @@ type NameStatus struct {
 	Answered  time.Time `json:"answered,omitzero"` // the last answer; members are of that
 	Asked     time.Time `json:"asked,omitzero"`
 	Err       string    `json:"err,omitempty"` // of the last lookup
+	Gone      Counts    `json:"gone,omitzero"` // of addresses that are no members any more
 }
+
+// Counts are what members have counted: see [MemberStatus].
+type Counts struct {
+	Total    uint64 `json:"total"`
+	Failures uint64 `json:"failures"`
+	Resets   uint64 `json:"resets"`
+}
+
+// Plus adds two.
+func (c Counts) Plus(o Counts) Counts {
+	return Counts{c.Total + o.Total, c.Failures + o.Failures, c.Resets + o.Resets}
+}
+
+// counted returns what m has counted. The pool's lock is held.
+func (m *Member) counted() Counts { return Counts{m.total, m.failures, m.resetCount} }
 
 // Status returns what the pool is now.
 func (p *Pool) Status() Status {
@@ -109,7 +125,7 @@ func (m *Member) status(now time.Time) MemberStatus {
 }
 
 func (t *target) status() NameStatus {
-	return NameStatus{t.Name, t.Address.Host, t.Records, t.addresses, t.answered, t.asked, text(t.err)}
+	return NameStatus{t.Name, t.Address.Host, t.Records, t.addresses, t.answered, t.asked, text(t.err), t.gone}
 }
 
 // text returns what an error says, or "".

@@ -79,7 +79,7 @@ func TestReferenceHasTheTypes(t *testing.T) {
 	for _, v := range []any{Conns{}, Conn{}, Direction{}, ConnDetail{}, Socket{}, Resource{}, Resources{}, KillRequest{},
 		Kills{}, Kill{}, Proof{}, DrainRequest{}, Drain{}, Health{},
 		Flow{}, Routes{}, RouteInfo{}, StagesRequest{}, StagesChange{}, ConnChange{},
-		ReloadRequest{}, Reload{}, Changes{}, Upstreams{}, upstream.Status{}, upstream.MemberStatus{}, upstream.NameStatus{},
+		ReloadRequest{}, Reload{}, Changes{}, Upstreams{}, upstream.Status{}, upstream.MemberStatus{}, upstream.NameStatus{}, upstream.Counts{},
 		TargetRequest{}, TargetState{}} {
 		kind := reflect.TypeOf(v)
 		s := schemas[kind.Name()]

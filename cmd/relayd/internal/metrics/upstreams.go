@@ -35,28 +35,41 @@ type targetName struct{ upstream, target string }
 // A targetCount is what a target has come to, over all the addresses that it has
 // had: those that have gone are not forgotten, since a counter must not fall.
 type targetCount struct {
-	counts
-	last map[string]counts // by address, of those that there are
+	upstream.Counts
+	last map[string]upstream.Counts // by address, of those that there are
+	gone upstream.Counts            // of those that there were
 }
 
-// counts are what members count.
-type counts struct{ total, failures, resets uint64 }
-
 // add adds what has come since the last time.
-func (t *targetCount) add(now map[string]counts) {
-	since := func(now, last uint64) uint64 {
-		if now < last { // it began anew
-			return now
+func (t *targetCount) add(now map[string]upstream.Counts, gone upstream.Counts) {
+	add := func(of func(*upstream.Counts) *uint64) {
+		sum, known := of(&t.Counts), uint64(0) // known: of addresses that have gone since
+		for at, last := range t.last {
+			n := now[at]
+			if was := *of(&last); *of(&n) < was { // it has gone, or begun anew
+				known += was
+			}
 		}
-		return now - last
+		for at, n := range now {
+			last := t.last[at]
+			*sum += since(*of(&n), *of(&last))
+		}
+		if went := since(*of(&gone), *of(&t.gone)); went > known {
+			*sum += went - known
+		}
 	}
-	for at, n := range now {
-		last := t.last[at]
-		t.total += since(n.total, last.total)
-		t.failures += since(n.failures, last.failures)
-		t.resets += since(n.resets, last.resets)
+	add(func(c *upstream.Counts) *uint64 { return &c.Total })
+	add(func(c *upstream.Counts) *uint64 { return &c.Failures })
+	add(func(c *upstream.Counts) *uint64 { return &c.Resets })
+	t.last, t.gone = now, gone
+}
+
+// since returns by how much a count has grown, that may have begun anew.
+func since(now, last uint64) uint64 {
+	if now < last {
+		return now
 	}
-	t.last = now
+	return now - last
 }
 
 // collectUpstreams shows routes and upstreams.
@@ -69,18 +82,26 @@ func (c *collector) collectUpstreams(to chan<- prometheus.Metric) {
 	list := c.s.Upstreams()
 	known := make(map[targetName]*targetCount)
 	for i := range list {
-		u := &list[i]
-		counter(to, ejections, float64(u.Ejections), u.Name)
-		counter(to, retries, float64(u.Retries), u.Name)
-		gauge(to, queued, float64(u.Queued), u.Name)
-		counter(to, queueTimes, float64(u.QueueTimeouts), u.Name)
-		counter(to, turnedAway, float64(u.RefusedFull), u.Name, "full")
-		counter(to, turnedAway, float64(u.RefusedDown), u.Name, "down")
-		for name, members := range c.byTarget(u) {
-			known[name] = c.collectTarget(to, name, members)
-		}
+		c.collectUpstream(to, &list[i], known)
 	}
 	c.targets = known
+}
+
+// collectUpstream shows one upstream, and notes what its targets have come to.
+func (c *collector) collectUpstream(to chan<- prometheus.Metric, u *upstream.Status, known map[targetName]*targetCount) {
+	counter(to, ejections, float64(u.Ejections), u.Name)
+	counter(to, retries, float64(u.Retries), u.Name)
+	gauge(to, queued, float64(u.Queued), u.Name)
+	counter(to, queueTimes, float64(u.QueueTimeouts), u.Name)
+	counter(to, turnedAway, float64(u.RefusedFull), u.Name, "full")
+	counter(to, turnedAway, float64(u.RefusedDown), u.Name, "down")
+	gone := make(map[string]upstream.Counts)
+	for _, n := range u.Names {
+		gone[n.Target] = n.Gone
+	}
+	for name, members := range c.byTarget(u) {
+		known[name] = c.collectTarget(to, name, members, gone[name.target])
+	}
 }
 
 // byTarget sorts the members of an upstream. Targets without an address are there,
@@ -98,10 +119,10 @@ func (c *collector) byTarget(u *upstream.Status) map[targetName][]upstream.Membe
 }
 
 // collectTarget shows one target.
-func (c *collector) collectTarget(to chan<- prometheus.Metric, name targetName, members []upstream.MemberStatus) *targetCount {
+func (c *collector) collectTarget(to chan<- prometheus.Metric, name targetName, members []upstream.MemberStatus, gone upstream.Counts) *targetCount {
 	var up, conns float64
 	var check time.Duration
-	now := make(map[string]counts)
+	now := make(map[string]upstream.Counts)
 	for i := range members {
 		m := &members[i]
 		if m.State == upstream.Up || m.State == upstream.Starting {
@@ -109,19 +130,19 @@ func (c *collector) collectTarget(to chan<- prometheus.Metric, name targetName, 
 		}
 		conns += float64(m.Conns)
 		check = max(check, time.Duration(m.Check)*time.Microsecond)
-		n := now[m.Address] // one that has gone may have come again
-		now[m.Address] = counts{n.total + m.Total, n.failures + m.Failures, n.resets + m.Resets}
+		n := now[m.Address]
+		now[m.Address] = n.Plus(upstream.Counts{Total: m.Total, Failures: m.Failures, Resets: m.Resets})
 	}
 	n := c.targets[name]
 	if n == nil {
 		n = new(targetCount)
 	}
-	n.add(now)
+	n.add(now, gone)
 	gauge(to, targetUp, up, name.upstream, name.target)
 	gauge(to, targetIn, conns, name.upstream, name.target)
 	gauge(to, checkTime, check.Seconds(), name.upstream, name.target)
-	counter(to, targetAll, float64(n.total), name.upstream, name.target)
-	counter(to, targetBad, float64(n.failures), name.upstream, name.target)
-	counter(to, targetRST, float64(n.resets), name.upstream, name.target)
+	counter(to, targetAll, float64(n.Total), name.upstream, name.target)
+	counter(to, targetBad, float64(n.Failures), name.upstream, name.target)
+	counter(to, targetRST, float64(n.Resets), name.upstream, name.target)
 	return n
 }
