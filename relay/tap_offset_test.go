@@ -64,6 +64,7 @@ func TestTapOfTheDying(t *testing.T) {
 	})
 	log.f.Store(&late)
 	finish(t, c)
+	wantEOF(t, up)
 	finish(t, up)
 	log.wantEnd(t, EOF, Client)
 	<-looked
