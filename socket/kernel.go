@@ -320,17 +320,22 @@ func (t *kernelTransport) vanished() (gone bool) {
 }
 
 func (t *kernelTransport) LocalAddr() net.Addr {
-	if p := t.parked.Load(); p != nil {
-		return p.LocalAddr()
-	}
-	return t.address(unix.Getsockname)
+	return t.addressOf((*parked).LocalAddr, unix.Getsockname)
 }
 
 func (t *kernelTransport) RemoteAddr() net.Addr {
+	return t.addressOf((*parked).RemoteAddr, unix.Getpeername)
+}
+
+// addressOf is the address that package net has, or else the kernel: a connection
+// that is taken off the runtime's poller meanwhile is open on.
+func (t *kernelTransport) addressOf(of func(*parked) net.Addr, get func(fd int) (unix.Sockaddr, error)) net.Addr {
 	if p := t.parked.Load(); p != nil {
-		return p.RemoteAddr()
+		if a := of(p); a.String() != "" || t.parked.Load() == p {
+			return a
+		}
 	}
-	return t.address(unix.Getpeername)
+	return t.address(get)
 }
 
 // address asks the kernel. Nobody keeps the addresses of a loose connection, so

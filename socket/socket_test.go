@@ -304,3 +304,41 @@ func TestCopy(t *testing.T) {
 		}
 	})
 }
+
+// A connection that moves from one way of waiting to the other has its addresses all
+// the while.
+func TestAddressesOfOneThatMoves(t *testing.T) {
+	s, _ := connect(t, "127.0.0.1:0", lifetime.Refcount)
+	defer s.Shutdown(t.Context(), errTest)
+	k := s.t.(*kernelTransport)
+	local, remote := s.LocalAddr(), s.RemoteAddr()
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	go func() { stopped <- moveAgain(k, stop) }()
+	for i := range 50_000 {
+		if l, r := s.LocalAddr(), s.RemoteAddr(); l != local || r != remote {
+			t.Errorf("look %d: from %q to %q, want %q and %q", i, l, r, local, remote)
+			break
+		}
+	}
+	close(stop)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// moveAgain parks and unparks t until it is stopped.
+func moveAgain(t *kernelTransport, stop <-chan struct{}) error {
+	for {
+		select {
+		case <-stop:
+			return nil
+		default:
+		}
+		if err := t.unpark(); err != nil {
+			return err
+		}
+		if _, err := t.park(); err != nil {
+			return err
+		}
+	}
+}
