@@ -170,23 +170,31 @@ func TestYieldKeepsBytes(t *testing.T) {
 	r.close(t, r.up.Drop, r.toA.Drop, r.down.Drop)
 }
 
-// What a copy had read before its half was dropped is written by the next one, as it
-// would have been by the same.
-func TestYieldAndDropKeepBytes(t *testing.T) {
-	r := newRelayed(t, "127.0.0.1:0")
-	l := loops(t, 1).list[0]
-	wrote := make(chan struct{})
+// yieldHolding has r's client write, and copies on l until a copy has let go with bytes
+// that it has not written. It returns how many were read, and what is closed when the
+// client has nothing more to write.
+func (r *relayed) yieldHolding(t *testing.T, l *Loop) (in int64, wrote chan struct{}) {
+	t.Helper()
+	wrote = make(chan struct{})
 	go func() {
 		defer close(wrote)
 		r.client.Write(make([]byte, 32<<20)) // more than the way holds
 	}()
-	var in, out int64
-	for in == out { // until the copy holds something
+	for out := int64(0); in == out; {
 		c := copyOn(t, l, r.toB, r.up)
 		r.up.Yield()
 		within(t, c.over, "yield on the loop")
 		in, out = in+c.In.Load(), out+c.Out.Load()
 	}
+	return in, wrote
+}
+
+// What a copy had read before its half was dropped is written by the next one, as it
+// would have been by the same.
+func TestYieldAndDropKeepBytes(t *testing.T) {
+	r := newRelayed(t, "127.0.0.1:0")
+	l := loops(t, 1).list[0]
+	in, wrote := r.yieldHolding(t, l)
 	drop(t, r.up.Drop)
 	ended := make(chan error)
 	go func() {
@@ -208,18 +216,7 @@ func TestYieldAndDropKeepBytes(t *testing.T) {
 func TestYieldAndDropOnALoopKeepBytes(t *testing.T) {
 	r := newRelayed(t, "127.0.0.1:0")
 	l := loops(t, 1).list[0]
-	wrote := make(chan struct{})
-	go func() {
-		defer close(wrote)
-		r.client.Write(make([]byte, 32<<20)) // more than the way holds
-	}()
-	var in, out int64
-	for in == out { // until the copy holds something
-		c := copyOn(t, l, r.toB, r.up)
-		r.up.Yield()
-		within(t, c.over, "yield on the loop")
-		in, out = in+c.In.Load(), out+c.Out.Load()
-	}
+	in, wrote := r.yieldHolding(t, l)
 	busy := make(busyVisitor)
 	l.post(busy)
 	c := copyOn(t, l, r.toB, r.up)

@@ -281,23 +281,7 @@ func TestTLSHalfClose(t *testing.T) {
 	const n = 16 << 20
 	far, cert, _ := tlsRelay(t, serve(t, address(t, "127.0.0.1:0"), answerAfterEOF(n)), "")
 	near := startRelay(t, relay.Config{To: address(t, "tls://"+far.at()+"?ca="+cert)})
-	c := dial(t, near.addr())
-	sum := newSummer()
-	if _, err := io.Copy(c, io.TeeReader(bytesOf(1, n), sum)); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
-	want := sumOf(t, io.MultiReader(strings.NewReader(sum.String()+"\n"), bytesOf(2, n)))
-	if got := sumOf(t, c); got != want {
-		t.Errorf("the answer is %s, want %s", got, want)
-	}
-	for _, r := range []*relayd{near, far} {
-		if got := r.log.ends(t, 1); got["eof client"] != 1 {
-			t.Errorf("ends: %v", got)
-		}
-	}
+	askAfterEOF(t, n, near, far)
 }
 
 // A conn that does not shake hands costs the upstream nothing, is listed, and can

@@ -74,24 +74,31 @@ func TestTunnelsOf64MiB(t *testing.T) {
 			t.Run(tun.wrap+"/"+f.name, func(t *testing.T) {
 				leak.Check(t)
 				near, far := tun.ends(t, f, serve(t, f.any(t), answerAfterEOF(n)))
-				c := dial(t, near.addr())
-				sum := newSummer()
-				if _, err := io.Copy(c, io.TeeReader(bytesOf(1, n), sum)); err != nil {
-					t.Fatal(err)
-				}
-				if err := c.CloseWrite(); err != nil {
-					t.Fatal(err)
-				}
-				want := sumOf(t, io.MultiReader(strings.NewReader(sum.String()+"\n"), bytesOf(2, n)))
-				if got := sumOf(t, c); got != want {
-					t.Errorf("the answer is %s, want %s", got, want)
-				}
-				for _, r := range []*relayd{near, far} {
-					if got := r.log.ends(t, 1); got["eof client"] != 1 {
-						t.Errorf("ends: %v", got)
-					}
-				}
+				askAfterEOF(t, n, near, far)
 			})
+		}
+	}
+}
+
+// askAfterEOF sends n bytes and the end to the first of some relays, and wants the
+// answer of answerAfterEOF(n), and that the conn has ended by itself at all of them.
+func askAfterEOF(t *testing.T, n int64, relays ...*relayd) {
+	t.Helper()
+	c := dial(t, relays[0].addr())
+	sum := newSummer()
+	if _, err := io.Copy(c, io.TeeReader(bytesOf(1, n), sum)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	want := sumOf(t, io.MultiReader(strings.NewReader(sum.String()+"\n"), bytesOf(2, n)))
+	if got := sumOf(t, c); got != want {
+		t.Errorf("the answer is %s, want %s", got, want)
+	}
+	for _, r := range relays {
+		if got := r.log.ends(t, 1); got["eof client"] != 1 {
+			t.Errorf("ends: %v", got)
 		}
 	}
 }

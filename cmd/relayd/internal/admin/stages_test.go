@@ -95,19 +95,13 @@ func TestStagesStrict(t *testing.T) {
 // or is killed if that is asked for.
 func TestStagesBlocked(t *testing.T) {
 	r := start(t)
-	c, info := r.one(t)
-	add := StagesRequest{Op: "add", Direction: "down", Stage: "exec:cat", IDs: []string{info.ID}}
-	if change, err := r.client.Stages(t.Context(), add); err != nil || change.Changed != 1 {
-		t.Fatalf("%+v, %v", change, err)
-	}
-	// The client reads nothing: what is on its way cannot leave.
-	go io.Copy(c, endless{})
-	r.untilStuck(t, info.ID)
-	rm := StagesRequest{Op: "rm", Direction: "down", At: "exec", IDs: add.IDs, Within: 0.2}
+	info := r.stuck(t)
+	ids := []string{info.ID}
+	rm := StagesRequest{Op: "rm", Direction: "down", At: "exec", IDs: ids, Within: 0.2}
 	if change, err := r.client.Stages(t.Context(), rm); err != nil || change.Changed != 0 || !change.Conns[0].Blocked || change.Conns[0].Error == "" {
 		t.Errorf("%+v, %v; want a conn that is blocked", change, err)
 	}
-	again := StagesRequest{Op: "add", Direction: "down", Stage: "count", IDs: add.IDs, Within: 0.2, Kill: true}
+	again := StagesRequest{Op: "add", Direction: "down", Stage: "count", IDs: ids, Within: 0.2, Kill: true}
 	if change, err := r.client.Stages(t.Context(), again); err != nil || change.Changed != 0 || !change.Conns[0].Killed {
 		t.Errorf("%+v, %v; want a conn that was killed", change, err)
 	}
@@ -120,13 +114,7 @@ func TestStagesBlocked(t *testing.T) {
 // lets go changes, and is not killed because there was no time left to look.
 func TestStagesBesideBlocked(t *testing.T) {
 	r := start(t)
-	c, stuck := r.one(t)
-	add := StagesRequest{Op: "add", Direction: "down", Stage: "exec:cat", IDs: []string{stuck.ID}}
-	if change, err := r.client.Stages(t.Context(), add); err != nil || change.Changed != 1 {
-		t.Fatalf("%+v, %v", change, err)
-	}
-	go io.Copy(c, endless{})
-	r.untilStuck(t, stuck.ID)
+	stuck := r.stuck(t)
 	for _, kill := range []bool{false, true} {
 		var well []string
 		for range 3 {
@@ -157,13 +145,7 @@ func TestStagesBesideBlocked(t *testing.T) {
 // killed: they had no time.
 func TestStagesWithoutAsker(t *testing.T) {
 	r := start(t)
-	c, stuck := r.one(t)
-	add := StagesRequest{Op: "add", Direction: "down", Stage: "exec:cat", IDs: []string{stuck.ID}}
-	if change, err := r.client.Stages(t.Context(), add); err != nil || change.Changed != 1 {
-		t.Fatalf("%+v, %v", change, err)
-	}
-	go io.Copy(c, endless{})
-	r.untilStuck(t, stuck.ID)
+	stuck := r.stuck(t)
 	q := &StagesRequest{Op: "rm", Direction: "down", At: "exec", Kill: true}
 	edit, err := q.edit(nil)
 	if err != nil {
@@ -176,6 +158,19 @@ func TestStagesWithoutAsker(t *testing.T) {
 	if !todo[0].Blocked || todo[0].Killed || r.relay.Live() != 1 {
 		t.Errorf("%+v, and %d conns live", todo[0], r.relay.Live())
 	}
+}
+
+// stuck makes a conn that cannot change: its stage holds what its client does not read.
+func (r *rig) stuck(t *testing.T) Conn {
+	t.Helper()
+	c, info := r.one(t)
+	add := StagesRequest{Op: "add", Direction: "down", Stage: "exec:cat", IDs: []string{info.ID}}
+	if change, err := r.client.Stages(t.Context(), add); err != nil || change.Changed != 1 {
+		t.Fatalf("%+v, %v", change, err)
+	}
+	go io.Copy(c, endless{})
+	r.untilStuck(t, info.ID)
+	return info
 }
 
 // untilStuck waits until nothing leaves the conn: all buffers on the way are full.
