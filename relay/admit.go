@@ -117,11 +117,11 @@ func (a *acceptor) count(v *visit, all *limits, trusted bool) refusal {
 	return admitted
 }
 
-// inRate reports whether the rates of a listener and of the server have room for
-// one more; nil has. What one of them refuses takes nothing of the other's, but for
-// loops that come to the last room of the listener's at the same moment.
+// inRate takes room of the rates of a listener and of the server, and reports whether
+// there was any; nil has. Both had some just now, so that what one refuses takes nothing
+// of the other's, but for loops that come to the last room at the same moment.
 func inRate(here, everywhere *rate.Limiter) bool {
-	return hasToken(here) && (everywhere == nil || everywhere.Allow()) && (here == nil || here.Allow())
+	return (everywhere == nil || everywhere.Allow()) && (here == nil || here.Allow())
 }
 
 // hasToken reports whether a rate has room for one more just now.
